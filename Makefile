@@ -1,0 +1,29 @@
+# Both targets set themselves up: Python 3.11 or later and make are all they need.
+PYTHON ?= python3
+VENV ?= .venv
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test lint types clean
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)/bin/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+demo: $(VENV)/ready  ## watch real requests go through a rate-limited API
+	$(VENV)/bin/python -m scheduler.demo
+
+test: $(VENV)/ready  ## the default test suite
+	$(VENV)/bin/python -m pytest -m "not slow" -n 2
+
+lint: $(VENV)/ready  ## rules and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/ready  ## strict types of package, tests and benchmarks
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

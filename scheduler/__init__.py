@@ -1,0 +1,1 @@
+"""Rate-limit-aware request scheduling for LLM APIs."""

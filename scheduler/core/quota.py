@@ -1,0 +1,119 @@
+"""Dimensions, quotas and charges: what is counted, how much of it there is, and what one request takes.
+
+A quota is a limit on one dimension. Its *amount* is what one *window* brings; its *burst* is the most that can
+lie in the bucket, and is usually the amount but need not be. How the bucket refills is the provider's choice:
+
+- ``Refill.CONTINUOUS``: evenly, ``amount`` a window. OpenAI and Anthropic do this.
+- ``Refill.FIXED``: to the burst, at once, at fixed instants: every window from an anchor on.
+- ``Refill.SLIDING``: each charge comes back one window after it was made.
+- ``Refill.RELEASE``: only when its holder gives it back. Concurrency does this.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import NamedTuple
+
+SECOND = 1_000_000_000
+"""Nanoseconds in a second; the windows below are in nanoseconds too."""
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+class Dimension(StrEnum):
+    """What is counted."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+    IMAGES = "images"
+    CONCURRENCY = "concurrency"
+
+    @property
+    def index(self) -> int:
+        """Position of this dimension in a ``Charge``."""
+        return _INDEX[self]
+
+
+_INDEX = {dimension: position for position, dimension in enumerate(Dimension)}
+
+
+class Charge(NamedTuple):
+    """What the provider's limiter takes for one request, in whole units of each dimension.
+
+    The fields stand in the order of ``Dimension``, so that ``charge[dimension.index]`` is that dimension's part.
+    """
+
+    requests: int = 1
+    tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    images: int = 0
+    concurrency: int = 1
+
+
+class Refill(Enum):
+    """How a bucket gets back what was taken."""
+
+    CONTINUOUS = "continuous"
+    FIXED = "fixed"
+    SLIDING = "sliding"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A limit on one dimension. Immutable; a changed limit is another quota.
+
+    Attributes:
+        dimension: What is counted.
+        amount: Units that one window brings; at least 1.
+        window: Length of the window in nanoseconds; 0 for ``Refill.RELEASE`` only.
+        burst: Most units that can lie in the bucket; the amount unless given.
+        refill: How units come back.
+        anchor: An instant at which a fixed window began, in nanoseconds; read for ``Refill.FIXED`` only.
+
+    Raises:
+        ValueError: If a number is out of range. A quota that exists is a usable one.
+    """
+
+    dimension: Dimension
+    amount: int
+    window: int
+    burst: int = 0
+    refill: Refill = Refill.CONTINUOUS
+    anchor: int = 0
+
+    def __post_init__(self) -> None:
+        if self.amount < 1:
+            raise ValueError(f"a quota's amount is at least 1, not {self.amount}; leave the limit out to lift it")
+        if self.burst < 0:
+            raise ValueError(f"a quota's burst is at least 1, not {self.burst}")
+        if (self.window < 1) != (self.refill is Refill.RELEASE):
+            raise ValueError(f"a {self.refill.value} quota cannot have a window of {self.window} ns")
+        if not self.burst:
+            object.__setattr__(self, "burst", self.amount)
+        if self.refill in {Refill.SLIDING, Refill.RELEASE} and self.burst != self.amount:
+            raise ValueError(f"a {self.refill.value} quota's burst is its amount")
+
+    @property
+    def name(self) -> str:
+        """Short name of the dimension and window, as people write it: ``tpm``, ``rpd``, ``concurrency``."""
+        if self.refill is Refill.RELEASE:
+            return self.dimension.value
+        letter = _LETTERS.get(self.window)
+        if letter is None:
+            return f"{self.dimension.value}/{self.window / SECOND:g}s"
+        return f"{_INITIALS[self.dimension]}p{letter}"
+
+
+_LETTERS = {SECOND: "s", MINUTE: "m", HOUR: "h", DAY: "d"}
+_INITIALS = {
+    Dimension.REQUESTS: "r",
+    Dimension.TOKENS: "t",
+    Dimension.INPUT_TOKENS: "it",
+    Dimension.OUTPUT_TOKENS: "ot",
+    Dimension.IMAGES: "i",
+    Dimension.CONCURRENCY: "c",
+}

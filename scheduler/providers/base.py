@@ -1,0 +1,171 @@
+"""What the engine asks of a provider adapter, in plain statuses, headers and bytes.
+
+An adapter describes a request before it is sent (whose limits it draws on, what it will be charged) and reads
+what came back (observations of the provider's buckets, the outcome and its cause, the delay that the server
+asked for, the usage that it billed). It holds no state and does no I/O; it never raises on what a server sent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from scheduler.core.quota import Charge, Dimension
+
+
+class Outcome(Enum):
+    """How an attempt ended."""
+
+    SUCCESS = "success"
+    THROTTLED = "throttled"
+    OVERLOADED = "overloaded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Cause(Enum):
+    """Why an attempt did not succeed. Each has one documented behaviour."""
+
+    RATE = "rate"  # a limit was reached: back to the queue
+    TOO_LARGE = "too_large"  # larger than the limit for ever: never retried
+    LIMIT_ZERO = "limit_zero"  # the account has no quota here: never retried
+    BILLING = "billing"  # credit or spend limit: never retried
+    RAMP = "ramp"  # traffic grew too fast: slow down, then ramp
+    OVERLOAD = "overload"  # the provider is short of capacity: slow down, retry
+    AUTH = "auth"  # the key is missing, wrong or not allowed: never retried
+    BAD_REQUEST = "bad_request"  # the request itself is wrong: never retried
+    SERVER = "server"  # a fault at the provider: retried with backoff
+    CONFLICT = "conflict"  # 408 and 409: retried with backoff
+
+
+class Settlement(Enum):
+    """What the provider does with a reserved charge once it knows the usage."""
+
+    KEPT = "kept"
+    CORRECTED = "corrected"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the provider bills for one answer, in tokens and images."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0  # part of input_tokens
+    output_tokens: int = 0
+    images: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """All tokens of the answer, in and out."""
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one answer says about one bucket of the provider.
+
+    Attributes:
+        dimension: What is counted.
+        limit: Units in a window, as the provider states it.
+        remaining: Whole units left just after this request (for a refusal: without it), rounded down.
+        window: Length of the window in nanoseconds, or None where the answer does not decide it.
+        project: Whether the bucket is the project's rather than the organization's.
+        requested: Units that a refusal says this request would have taken, or None.
+    """
+
+    dimension: Dimension
+    limit: int
+    remaining: int
+    window: int | None = None
+    project: bool = False
+    requested: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one answer means.
+
+    Attributes:
+        outcome: How the attempt ended.
+        cause: Why, unless it succeeded.
+        message: The provider's own words, cleaned of control characters and cut to 500 characters.
+        code: The provider's error code or type, or "".
+        observations: What the answer's headers say about the provider's buckets, each at most once.
+        refused: The observation that a refusal's body makes of the bucket that refused, or None. It is exact.
+        delay: Nanoseconds that the server asks to wait at least, or None.
+        usage: What the provider bills, where the body says it.
+        ignored: Header fields that were malformed, absurd or negative, and so counted and not believed.
+        request_id: The provider's name for the request, or "".
+    """
+
+    outcome: Outcome
+    cause: Cause | None = None
+    message: str = ""
+    code: str = ""
+    observations: tuple[Observation, ...] = ()
+    refused: Observation | None = None
+    delay: int | None = None
+    usage: Usage | None = None
+    ignored: int = 0
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as its provider sees it.
+
+    Attributes:
+        method: HTTP method in capitals.
+        url: Relative path of a known endpoint, such as ``/v1/chat/completions``.
+        model: Model that the body names, or "".
+        charge: What the limiter is expected to take at admission.
+        input_tokens: Estimated tokens sent, for the expected cost.
+        stream: Whether the answer comes as server-sent events.
+    """
+
+    method: str
+    url: str
+    model: str
+    charge: Charge
+    input_tokens: int = 0
+    stream: bool = False
+
+
+class TokenCounter(Protocol):
+    """Sizes of text before it is sent. Never blocks and never raises; an unknown model is counted all the same."""
+
+    def count(self, text: str, model: str) -> int:
+        """Return the number of tokens of *text* for *model*, exact or estimated."""
+        ...
+
+
+class Provider(Protocol):
+    """One provider's meaning of requests, headers, errors and charges."""
+
+    name: str
+    """Name in configuration and metrics."""
+    base_url: str
+    """Origin and path prefix that relative urls are joined to, without the ``/v1`` that they begin with."""
+    key_variable: str
+    """Environment variable that holds the key."""
+    settlement: Settlement
+    """What happens to a charge when its usage is known."""
+    refusals_charged: frozenset[Dimension]
+    """Dimensions in which a refused request is charged all the same."""
+
+    def describe(self, method: str, url: str, body: Mapping[str, Any]) -> Call:
+        """Describe a request before it is sent.
+
+        Raises:
+            InvalidRequest: If the endpoint is unknown or a field that decides the charge is unusable; it carries
+                the field and the mend.
+        """
+        ...
+
+    def read(self, status: int, headers: Mapping[str, str], body: bytes | None, *, url: str = "") -> Reading:
+        """Read an answer. *headers* may have names in any case; *body* is None where it was not read."""
+        ...
+
+    def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:
+        """Return the headers that carry the key and, where the provider has such a thing, name the project."""
+        ...
