@@ -23,7 +23,7 @@ class SchedulerError(Exception):
     """Above all errors of this package."""
 
 
-@dataclass
+@dataclass(eq=False)
 class ConfigurationError(SchedulerError):
     """A setting is unusable.
 
@@ -44,7 +44,7 @@ class ConfigurationError(SchedulerError):
         return (f"{place}: " if place else "") + self.problem + (f" ({self.mend})" if self.mend else "")
 
 
-@dataclass
+@dataclass(eq=False)
 class InvalidRequest(SchedulerError):
     """A request cannot be sent as it is.
 
@@ -59,10 +59,14 @@ class InvalidRequest(SchedulerError):
     mend: str = ""
 
     def __str__(self) -> str:
-        return (f"{self.field}: " if self.field else "") + self.problem + (f" ({self.mend})" if self.mend else "")
+        return (
+            (f"{self.field}: " if self.field else "")
+            + self.problem
+            + (f" ({self.mend})" if self.mend else "")
+        )
 
 
-@dataclass
+@dataclass(eq=False)
 class RequestTooLarge(SchedulerError):
     """A request is larger than a limit will ever admit.
 
@@ -85,7 +89,7 @@ class RequestTooLarge(SchedulerError):
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class QueueFull(SchedulerError):
     """Too many requests are waiting.
 
@@ -104,7 +108,7 @@ class QueueFull(SchedulerError):
         return f"{self.queued} requests are waiting and max_queued is {self.limit}{hint}; come back later"
 
 
-@dataclass
+@dataclass(eq=False)
 class DeadlineUnattainable(SchedulerError, TimeoutError):
     """A request's turn does not come in time.
 
@@ -121,12 +125,16 @@ class DeadlineUnattainable(SchedulerError, TimeoutError):
     quota: str = ""
 
     def __str__(self) -> str:
-        when = "when another ends" if self.expected_wait is None else f"in {self.expected_wait:.3f} s at the earliest"
+        when = (
+            "when another ends"
+            if self.expected_wait is None
+            else f"in {self.expected_wait:.3f} s at the earliest"
+        )
         place = f", held back by {self.quota} of {self.scope}" if self.quota else ""
         return f"not admitted in time after {self.waited:.3f} s{place}; it could go {when}: allow more time or send less"
 
 
-@dataclass
+@dataclass(eq=False)
 class RateLimited(SchedulerError):
     """Refused too often; the scheduler gave up.
 
@@ -147,7 +155,7 @@ class RateLimited(SchedulerError):
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class QuotaExhausted(SchedulerError):
     """The provider refuses for want of credit or because of a spend limit.
 
@@ -163,7 +171,7 @@ class QuotaExhausted(SchedulerError):
         return f"the account has no credit or has met a spend limit ({self.code or self.message}); mend it at the provider"
 
 
-@dataclass
+@dataclass(eq=False)
 class ProviderOverloaded(SchedulerError):
     """The provider is short of capacity; the scheduler gave up.
 
@@ -181,7 +189,7 @@ class ProviderOverloaded(SchedulerError):
         return f"the provider was overloaded {self.attempts} times ({self.message or 'no reason given'}); try later"
 
 
-@dataclass
+@dataclass(eq=False)
 class RequestFailed(SchedulerError):
     """The provider rejected a request, or no answer came.
 
@@ -205,7 +213,7 @@ class RequestFailed(SchedulerError):
         return f"{self.cause} after {self.attempts} attempts, {answer} ({self.message or 'no reason given'}){doubt}"
 
 
-@dataclass
+@dataclass(eq=False)
 class ReservationClosed(SchedulerError):
     """A reservation was ended twice.
 
@@ -219,7 +227,7 @@ class ReservationClosed(SchedulerError):
         return f"this reservation has already ended by {self.ended_by}; a reservation ends exactly once"
 
 
-@dataclass
+@dataclass(eq=False)
 class StoreUnavailable(SchedulerError):
     """The shared store cannot be reached.
 
