@@ -59,11 +59,7 @@ class InvalidRequest(SchedulerError):
     mend: str = ""
 
     def __str__(self) -> str:
-        return (
-            (f"{self.field}: " if self.field else "")
-            + self.problem
-            + (f" ({self.mend})" if self.mend else "")
-        )
+        return (f"{self.field}: " if self.field else "") + self.problem + (f" ({self.mend})" if self.mend else "")
 
 
 @dataclass(eq=False)
@@ -125,13 +121,11 @@ class DeadlineUnattainable(SchedulerError, TimeoutError):
     quota: str = ""
 
     def __str__(self) -> str:
-        when = (
-            "when another ends"
-            if self.expected_wait is None
-            else f"in {self.expected_wait:.3f} s at the earliest"
-        )
+        when = "when another ends" if self.expected_wait is None else f"in {self.expected_wait:.3f} s at the earliest"
         place = f", held back by {self.quota} of {self.scope}" if self.quota else ""
-        return f"not admitted in time after {self.waited:.3f} s{place}; it could go {when}: allow more time or send less"
+        return (
+            f"not admitted in time after {self.waited:.3f} s{place}; it could go {when}: allow more time or send less"
+        )
 
 
 @dataclass(eq=False)
@@ -168,7 +162,9 @@ class QuotaExhausted(SchedulerError):
     code: str = ""
 
     def __str__(self) -> str:
-        return f"the account has no credit or has met a spend limit ({self.code or self.message}); mend it at the provider"
+        return (
+            f"the account has no credit or has met a spend limit ({self.code or self.message}); mend it at the provider"
+        )
 
 
 @dataclass(eq=False)

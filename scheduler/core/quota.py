@@ -87,9 +87,7 @@ class Quota:
 
     def __post_init__(self) -> None:
         if self.amount < 1:
-            raise ValueError(
-                f"a quota's amount is at least 1, not {self.amount}; leave the limit out to lift it"
-            )
+            raise ValueError(f"a quota's amount is at least 1, not {self.amount}; leave the limit out to lift it")
         if self.burst < 0:
             raise ValueError(f"a quota's burst is at least 1, not {self.burst}")
         if (self.window < 1) != (self.refill is Refill.RELEASE):

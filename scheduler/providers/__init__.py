@@ -1,0 +1,1 @@
+"""What each provider means: endpoints, charge rules, headers and errors."""

@@ -1,0 +1,1 @@
+"""Sizes of requests before they are sent."""
