@@ -31,18 +31,18 @@ class Dimension(StrEnum):
     CONCURRENCY = "concurrency"
 
     @property
-    def index(self) -> int:
+    def position(self) -> int:
         """Position of this dimension in a ``Charge``."""
-        return _INDEX[self]
+        return _POSITIONS[self]
 
 
-_INDEX = {dimension: position for position, dimension in enumerate(Dimension)}
+_POSITIONS = {dimension: position for position, dimension in enumerate(Dimension)}
 
 
 class Charge(NamedTuple):
     """What the provider's limiter takes for one request, in whole units of each dimension.
 
-    The fields stand in the order of ``Dimension``, so that ``charge[dimension.index]`` is that dimension's part.
+    The fields stand in the order of ``Dimension``, so that ``charge[dimension.position]`` is that dimension's part.
     """
 
     requests: int = 1
