@@ -18,15 +18,17 @@ from scheduler.core.bucket import NEVER
 class Gate:
     """Lets a growing number of requests fly while nothing better is known."""
 
-    __slots__ = ("closed_at", "flying", "opens_at", "target", "until", "window")
+    __slots__ = ("closed_at", "closings", "flying", "scope", "target", "until", "window")
 
-    def __init__(self, *, probing: bool) -> None:
+    def __init__(self, scope: str = "", *, probing: bool = False) -> None:
         """Begin open, or *probing*: until ``open`` is called, however far the window has grown."""
+        self.scope = scope
         self.flying = 0
         self.window = 1 if probing else 0  # 0: open
         self.target = NEVER if probing else 0  # the window that opens it
         self.until = 0
         self.closed_at = -1
+        self.closings = 0  # in a row, without having opened
 
     @property
     def is_open(self) -> bool:
@@ -46,10 +48,11 @@ class Gate:
         self.until = max(self.until, until)
         if sent < self.closed_at:
             return False
-        if not self.window:
+        if self.target < NEVER or not self.window:
             self.target = max(2, self.flying)
         self.window = 1
         self.closed_at = now
+        self.closings += 1
         return True
 
     def answered(self, sent: int) -> None:
@@ -59,7 +62,15 @@ class Gate:
             if self.window > self.target:
                 self.open()
 
+    def learned(self) -> None:
+        """A limit is known now: nothing is left to probe for, unless a refusal has closed the gate since."""
+        if not self.closings:
+            self.open()
+        elif self.target >= NEVER:
+            self.target = max(2, self.flying)
+
     def open(self) -> None:
         """Hold nothing back any more."""
         self.window = 0
         self.until = 0
+        self.closings = 0

@@ -183,6 +183,13 @@ class Account:
             ready = max(ready, self.pace.ready_at(need, now))
         return ready
 
+    def spares(self, units: int, theirs: int, until: int, now: int) -> bool:
+        """Whether a request of *units* may go now without delaying one of *theirs* that will be ready at *until*."""
+        bucket = self.bucket
+        bucket.advance(now)
+        refilled = bucket.level + (bucket.refill(now, until) if until < NEVER else 0)
+        return min(bucket.capacity, refilled) - units * bucket.scale >= theirs * bucket.scale + self._keep
+
     def fits(self, units: int) -> bool:
         """Whether a request of *units* can ever go."""
         return not self.confirmed or units <= self.bucket.quota.burst
@@ -345,6 +352,19 @@ class Account:
             self._event(now)
         self._keep = self._cushion(now)
         return changed
+
+    def assume(self, window: int) -> None:
+        """Take it that the limit, which is not known yet, is over *window* nanoseconds."""
+        old = self.bucket.quota
+        if not self.known and window != old.window:
+            self.bucket = bucket_for(Quota(old.dimension, old.amount, window, 0, old.refill), self.bucket.at)
+
+    def begin(self, remaining: int, sent: int, now: int, charged_after: int) -> None:
+        """Set the level of a new account by the answer that told of it, *charged_after* units being charged since."""
+        bucket = self.bucket
+        bucket.advance(now)
+        bucket.level = min(bucket.capacity, (remaining - charged_after) * bucket.scale + bucket.refill(sent, now))
+        self.anchored = sent
 
     def retune(self, quota: Quota, now: int) -> None:
         """Go on under another quota, as its owner says."""

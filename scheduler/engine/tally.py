@@ -1,0 +1,54 @@
+"""Counters of the engine, kept by the engine itself and read when somebody asks."""
+
+from bisect import bisect_left
+
+from scheduler.core.quota import SECOND
+from scheduler.engine.reservation import Reservation
+from scheduler.providers.base import Outcome, Reading, Usage
+
+WAIT_BOUNDS = (0.0, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+"""Upper bounds of the wait histogram, in seconds."""
+
+_BOUNDS = tuple(int(bound * SECOND) for bound in WAIT_BOUNDS)
+
+
+class Tally:
+    """What has been let through, for how long it waited, and how it ended."""
+
+    __slots__ = ("refusals", "retries", "sent", "usage", "wait_sum", "waits")
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.refusals = 0  # 429s
+        self.retries = 0
+        self.usage = Usage()
+        self.waits = [0] * (len(_BOUNDS) + 1)  # by wait, one more for those above the last bound
+        self.wait_sum = 0  # nanoseconds
+
+    def admitted(self, waited: int) -> None:
+        """Count a request that was let through after *waited* nanoseconds."""
+        self.sent += 1
+        if waited:
+            self.wait_sum += waited
+            self.waits[bisect_left(_BOUNDS, waited)] += 1
+        else:
+            self.waits[0] += 1
+
+    def answered(self, reading: Reading) -> None:
+        """Count an answer."""
+        if reading.outcome is Outcome.THROTTLED:
+            self.refusals += 1
+
+    def ended(self, reservation: Reservation, usage: Usage | None) -> None:
+        """Count an end: a request that was never sent was not let through after all; what was billed adds up."""
+        if reservation.ended_by == "cancel":
+            self.sent -= 1
+        if usage is None:
+            return
+        total = self.usage
+        self.usage = Usage(
+            total.input_tokens + usage.input_tokens,
+            total.cached_tokens + usage.cached_tokens,
+            total.output_tokens + usage.output_tokens,
+            total.images + usage.images,
+        )
