@@ -20,7 +20,7 @@ bad request
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from scheduler.core.backoff import Backoff, RetryBudget
@@ -49,7 +49,7 @@ class RetryPolicy:
     """
 
     max_attempts: int = 10
-    backoff: Backoff = Backoff()
+    backoff: Backoff = field(default_factory=Backoff)
     retry_unknown: bool = True
 
 
