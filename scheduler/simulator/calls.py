@@ -12,6 +12,7 @@ MODELS = "/v1/models"
 
 _MAX_TOKENS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _LONGEST_NAME = 256
+_PICTURES = ("image_url", "input_image")
 _MOST_INPUTS = 2048
 _CHARACTERS_OF_A_TOKEN = 4  # where the input comes as numbers of tokens
 
@@ -80,8 +81,15 @@ def read(path: str, raw: bytes) -> Call:
 
 
 def canonical(call: Call) -> bytes:
-    """Return the body in a form that does not depend on the order of its keys."""
-    return msgspec.json.encode(call.body, order="sorted")
+    """Return the body in a form that does not depend on the order of its keys.
+
+    Raises:
+        BadCall: If it is nested too deeply to be written again.
+    """
+    try:
+        return msgspec.json.encode(call.body, order="sorted")
+    except RecursionError as error:
+        raise BadCall("We could not parse the JSON body of your request.") from error
 
 
 def _chat(body: dict[str, Any], model: str) -> Call:
@@ -126,13 +134,16 @@ def _responses(body: dict[str, Any], model: str) -> Call:
 
 def _completions(body: dict[str, Any], model: str) -> Call:
     prompts = _texts(body, "prompt")
+    choices = len(prompts) * (_whole(body, "n", 1, 128) or 1)
+    if choices > _MOST_INPUTS:
+        raise BadCall(f"Invalid 'n': at most {_MOST_INPUTS} choices in all.", param="n")
     return Call(
         path=COMPLETIONS,
         model=model,
         body=body,
         characters=sum(map(len, prompts)),
         max_tokens=_max_tokens(body),
-        choices=len(prompts) * (_whole(body, "n", 1, 128) or 1),
+        choices=choices,
         stream=body.get("stream") is True,
     )
 
@@ -140,7 +151,7 @@ def _completions(body: dict[str, Any], model: str) -> Call:
 def _embeddings(body: dict[str, Any], model: str) -> Call:
     inputs = _texts(body, "input")
     _whole(body, "dimensions", 1, 4096)
-    if body.get("encoding_format", "float") not in {"float", "base64"}:
+    if body.get("encoding_format", "float") not in ("float", "base64"):
         raise BadCall("Invalid 'encoding_format': expected 'float' or 'base64'.", param="encoding_format")
     return Call(path=EMBEDDINGS, model=model, body=body, characters=sum(map(len, inputs)), inputs=inputs)
 
@@ -185,7 +196,7 @@ def _content(content: object, param: str) -> tuple[int, int]:
     for part in content:
         text = part.get("text") if isinstance(part, dict) else part
         characters += len(text) if isinstance(text, str) else 0
-        pictures += isinstance(part, dict) and part.get("type") in {"image_url", "input_image"}
+        pictures += isinstance(part, dict) and part.get("type") in _PICTURES
     return characters, pictures
 
 

@@ -57,7 +57,15 @@ async def handle(state: State, wire: Wire) -> None:
     now = state.now()
     state.tally.arrival(now)
     scopes = state.enforcer.scopes_of(call.model, wire.header(b"openai-project"))
-    await _Exchange(state, wire, Request(call, name, luck, luck.fault(state.world, now / SECOND), scopes)).run()
+    fault = luck.fault(state.world, now / SECOND)
+    if fault == "broken_stream" and not streamed(call):
+        fault = None
+    await _Exchange(state, wire, Request(call, name, luck, fault, scopes)).run()
+
+
+def streamed(call: Call) -> bool:
+    """Say whether the answer to *call* comes in pieces."""
+    return call.stream and call.path in STREAMS
 
 
 class _Unauthorized(Exception):
@@ -112,7 +120,7 @@ class _Exchange:
         if fault is not None:
             self.state.tally.faults[fault] += 1
         if fault in _DOOR:
-            await self._send(errors.door_fault(self.world, fault), [])
+            await self._send(errors.door_fault(self.world, fault), [], latency=0.0)
             return
         now = self.state.now()
         verdict = self.state.enforcer.admit(now, self.request.scopes, charge(self.world, self.call, self.luck.noise))
@@ -124,27 +132,28 @@ class _Exchange:
             return
         self.state.tally.admission(now)
         try:
-            await self._serve(verdict, now, headers)
+            whole = await self._serve(verdict, headers)
+        except anyio.get_cancelled_exc_class():
+            self.state.tally.abandoned += 1
+            raise
         finally:
             if not self.ended:
                 self._end(verdict, self.work.used)
-                self.state.tally.abandoned += 1
+        if whole and self.wire.gone:
+            self.state.tally.abandoned += 1
+        elif whole:
+            self.state.tally.completion(self.state.now(), now, self.request.digest)
 
     def _rate_headers(self, now: int) -> Headers:
         return rate_headers(self.world, self.request.scopes, now, self.luck.headers)
 
-    async def _serve(self, grant: Grant, admitted: int, headers: Headers) -> None:
-        """Do the work of an admitted request and answer it."""
+    async def _serve(self, grant: Grant, headers: Headers) -> bool:
+        """Do the work of an admitted request and answer it; return whether that was a success to the end."""
         if self.request.fault == "stall":
             await _sleep(self.world.stall)
-        if self.call.stream and self.call.path in STREAMS and self.request.fault not in {"drop", "server_error"}:
-            whole = await self._stream(grant, headers)
-        else:
-            whole = await self._answer(grant, headers)
-        if not whole or self.wire.gone:
-            self.state.tally.abandoned += whole
-        else:
-            self.state.tally.completion(self.state.now(), admitted, self.request.digest)
+        if streamed(self.call) and self.request.fault not in {"drop", "server_error"}:
+            return await self._stream(grant, headers)
+        return await self._answer(grant, headers)
 
     async def _answer(self, grant: Grant, headers: Headers) -> bool:
         """Answer at once, and return whether it was a success."""
@@ -153,7 +162,7 @@ class _Exchange:
         self._end(grant, 0 if fault == "server_error" else self.work.used)
         if self.world.headers_at == "completion":
             headers = self._rate_headers(self.state.now())
-        if fault in {"drop", "broken_stream"}:
+        if fault == "drop":
             await self.wire.drop()
             return False
         failed = fault == "server_error"

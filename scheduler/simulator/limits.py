@@ -50,16 +50,18 @@ class Limit:
         charged: Units granted to requests, ``returned`` ones included.
         returned: Units that came back at completion.
         refused: Requests that this limit refused.
+        start_level: Units that were there at the start.
         unseen: Units taken by tenants and by ``use``.
     """
 
     def __init__(self, world: World, name: str, amount: int, now: int, pool: str, *, project: bool = False) -> None:
         self.name, self.window = name, WINDOWS.get(name, 0)
         self.charged = self.returned = self.refused = self.unseen = 0
-        self.start = world.start_of(name)
+        self._start = world.start_of(name)
         self._burst = world.burst_of(name)
         self._stale = round(world.headers_stale * SECOND)
         self.meter = self._meter(world.refill_of(name), amount, now)
+        self.start_level = self.meter.whole(now)
         length = world.slice_of(name)
         self.slice = (
             Slice(now, amount, self.window, round(length * SECOND)) if length and amount and self.window else None
@@ -79,7 +81,7 @@ class Limit:
             "fixed": FixedWindow,
             "sliding": SlidingWindow,
         }
-        return kinds[refill](now, amount, self.window, self.burst_for(amount), self.start)
+        return kinds[refill](now, amount, self.window, self.burst_for(amount), self._start)
 
     def burst_for(self, amount: int) -> int:
         """Return the whole units of the bucket of a limit of *amount*."""
@@ -169,7 +171,7 @@ class Limit:
             "limit": self.amount,
             "window": self.window / SECOND,
             "level": float(self.meter.level(now)),
-            "start_level": self.start * self.meter.burst,
+            "start_level": self.start_level,
             "charged": self.charged,
             "returned": self.returned,
             "unseen": self.unseen,

@@ -80,7 +80,7 @@ class Cells:
 
     def __init__(self, now: int, amount: int, window: int, burst: int, start: float = 1.0) -> None:
         self.amount, self.window, self.burst = amount, window, burst
-        missing = burst - int(Fraction(start) * burst)
+        missing = burst - round(start * burst)
         self.full_at = now * amount + missing * window
 
     def _ahead(self, now: int) -> int:
@@ -158,7 +158,7 @@ class FixedWindow:
 
     def __init__(self, now: int, amount: int, window: int, burst: int, start: float = 1.0) -> None:
         self.amount, self.window, self.burst = amount, window, burst
-        self.spent = burst - int(Fraction(start) * burst)
+        self.spent = burst - round(start * burst)
         self.number = now // window
 
     def _turn(self, now: int) -> None:
@@ -212,7 +212,7 @@ class SlidingWindow:
         self.log: deque[list[int]] = deque()
         self.first = 0  # number of the oldest entry
         self.spent = 0
-        missing = burst - int(Fraction(start) * burst)
+        missing = burst - round(start * burst)
         if missing:
             self.take(now, missing)
 

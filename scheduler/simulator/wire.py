@@ -54,7 +54,6 @@ class Wire:
         self.client = scope.get("client")
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self._transport = connections.get((_address(self.client), _address(scope.get("server"))))
-        self.served = self._transport is not None
 
     def header(self, name: bytes) -> str | None:
         """Return a request header, or None."""
