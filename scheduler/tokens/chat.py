@@ -5,7 +5,7 @@ gpt-4o family. None are published for o-series and GPT-5 models; those of gpt-4o
 usage and cost, not for the charge.
 
 At most ``EXACT`` characters of a body are counted; what is beyond them counts at the same tokens a character, so that a
-body of any size is described in a few milliseconds.
+body of any size costs a few milliseconds.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,8 @@ from scheduler.tokens.content import Content, content_of
 from scheduler.tokens.counter import TokenCounter
 
 EXACT = 40_000
-"""Characters of a body that are counted one by one."""
+"""Characters of a body that are counted; each text stands for ``OVERHEAD`` more, for what a count itself costs."""
+OVERHEAD = 100
 
 PER_MESSAGE = 3
 PER_NAME = 1
@@ -52,21 +53,23 @@ def content_tokens(
     if not chat:
         return total + _counted(content.texts, model, counter)
     lines, added = _tools(body.get("tools"), model)
-    texts = chain(content.texts, content.roles, content.names, content.calls, lines)
+    texts = chain(content.texts, content.names, content.calls, lines)
     total += _counted(texts, model, counter) + added
-    return total + PER_MESSAGE * content.items + PER_NAME * len(content.names) + PRIMING
+    # Every role in use is one token.
+    return total + PER_MESSAGE * content.items + len(content.roles) + PER_NAME * len(content.names) + PRIMING
 
 
 def _counted(texts: Iterable[str], model: str, counter: TokenCounter) -> int:
     """Return the tokens of *texts*; beyond ``EXACT`` characters in proportion to those before."""
-    tokens = seen = beyond = 0
+    tokens = seen = beyond = counts = 0
     for text in texts:
-        if seen < EXACT:
+        if seen + counts * OVERHEAD >= EXACT:
+            beyond += len(text)
+        elif text:
             tokens += counter.count(text, model)
             seen += len(text)
-        else:
-            beyond += len(text)
-    return tokens + (beyond * tokens // seen if seen else 0)
+            counts += 1
+    return tokens + beyond * tokens // max(1, seen)
 
 
 def _tools(tools: Any, model: str) -> tuple[list[str], int]:
