@@ -11,6 +11,19 @@ from enum import Enum
 from typing import Any, Protocol
 
 from scheduler.core.quota import Charge, Dimension
+from scheduler.tokens.counter import TokenCounter
+
+__all__ = [
+    "Call",
+    "Cause",
+    "Observation",
+    "Outcome",
+    "Provider",
+    "Reading",
+    "Settlement",
+    "TokenCounter",
+    "Usage",
+]
 
 
 class Outcome(Enum):
@@ -129,14 +142,6 @@ class Call:
     charge: Charge
     input_tokens: int = 0
     stream: bool = False
-
-
-class TokenCounter(Protocol):
-    """Sizes of text before it is sent. Never blocks and never raises; an unknown model is counted all the same."""
-
-    def count(self, text: str, model: str) -> int:
-        """Return the number of tokens of *text* for *model*, exact or estimated."""
-        ...
 
 
 class Provider(Protocol):

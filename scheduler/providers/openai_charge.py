@@ -1,0 +1,98 @@
+"""What OpenAI's limiter takes for a request at admission: an estimate from its size, not what it will bill.
+
+The documented rule (rate limit guide, unchanged through autumn 2026): the larger of ``max_tokens`` and an estimate from
+the number of characters. Recorded answers (204 calls, 2024 to 2026; charge = limit - remaining) show other rules before
+and beside it, so the rule is chosen by name, and what a rule gives is corrected by what headers show.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Endpoint(StrEnum):
+    """Endpoints that are known, by their paths."""
+
+    CHAT = "/v1/chat/completions"
+    RESPONSES = "/v1/responses"
+    COMPLETIONS = "/v1/completions"
+    EMBEDDINGS = "/v1/embeddings"
+    IMAGES = "/v1/images/generations"
+    MODERATIONS = "/v1/moderations"
+
+
+class ChargeFacts(NamedTuple):
+    """What a charge is computed from.
+
+    Attributes:
+        endpoint: Where the request goes.
+        characters: Unicode code points of content and roles; a token id given in place of text counts as four.
+        messages: Messages of the conversation, or inputs of a list.
+        output_cap: Most output tokens that the request allows for one answer, or 0 where it sets none.
+        n: Answers asked for.
+        image_tokens: What images in the request come to, in tokens.
+    """
+
+    endpoint: Endpoint
+    characters: int
+    messages: int = 1
+    output_cap: int = 0
+    n: int = 1
+    image_tokens: int = 0
+
+
+ChargeRule = Callable[[ChargeFacts], int]
+"""Returns the tokens that the limiter takes; at least 1."""
+
+_GENERATING = frozenset({Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.COMPLETIONS})
+
+
+def documented(facts: ChargeFacts) -> int:
+    """Return the charge of OpenAI's guide: the larger of the output cap and characters/4, rounded up.
+
+    Each of ``n`` answers may be as long as the cap. Where no cap is set none is assumed. Embeddings and moderations are
+    at least 1 an input.
+    """
+    sent = _quarter(facts.characters) + facts.image_tokens
+    if facts.endpoint in _GENERATING:
+        return max(1, sent, facts.output_cap * facts.n)
+    if facts.endpoint is Endpoint.IMAGES:
+        return max(1, sent)
+    return max(1, sent, facts.messages)
+
+
+def recorded_2025(facts: ChargeFacts) -> int:
+    """Return the charge as recorded since March 2025.
+
+    Chat: characters/4 + 2 (74 calls; none of them sets a cap, so the documented one stays). Completions: the documented
+    rule + 1. Responses: characters/4 + 30, between 25 and 36 by model, where the cap does not show at all (on gpt-5
+    models no rule was found). Embeddings, moderations and images as documented.
+    """
+    if facts.endpoint is Endpoint.RESPONSES:
+        return _quarter(facts.characters) + facts.image_tokens + 30
+    if facts.endpoint in _GENERATING:
+        more = 2 if facts.endpoint is Endpoint.CHAT else 1
+        return max(facts.output_cap * facts.n, _quarter(facts.characters) + facts.image_tokens + more)
+    return documented(facts)
+
+
+def recorded_2024(facts: ChargeFacts) -> int:
+    """Return the charge as recorded from February 2024 to January 2025: the sum of characters/4 and the output cap.
+
+    A chat or completion without a cap counts as one of 16 tokens. The other endpoints as documented.
+    """
+    if facts.endpoint in {Endpoint.CHAT, Endpoint.COMPLETIONS}:
+        return _quarter(facts.characters) + facts.image_tokens + (facts.output_cap or 16) * facts.n
+    return documented(facts)
+
+
+CHARGE_RULES: Mapping[str, ChargeRule] = {
+    "documented": documented,
+    "recorded_2025": recorded_2025,
+    "recorded_2024": recorded_2024,
+}
+"""Rules by name."""
+
+
+def _quarter(characters: int) -> int:
+    return -(-characters // 4)

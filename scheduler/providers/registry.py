@@ -1,0 +1,23 @@
+"""Providers by name."""
+
+from collections.abc import Callable, Mapping
+
+from scheduler.errors import ConfigurationError
+from scheduler.providers.base import Provider
+from scheduler.providers.openai import OpenAI
+from scheduler.tokens.counter import TokenCounter
+
+PROVIDERS: Mapping[str, Callable[[TokenCounter, str | None], Provider]] = {"openai": OpenAI}
+"""What makes each provider, given a counter of tokens and a base url or None for its own."""
+
+
+def provider_named(name: str, counter: TokenCounter, base_url: str | None = None) -> Provider:
+    """Return the provider that goes by *name*.
+
+    Raises:
+        ConfigurationError: If there is none; it names those that are known.
+    """
+    make = PROVIDERS.get(name)
+    if make is None:
+        raise ConfigurationError(f"no provider is called {name!r:.40}", "provider", "known are " + ", ".join(PROVIDERS))
+    return make(counter, base_url)
