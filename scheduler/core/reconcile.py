@@ -103,7 +103,6 @@ class Account:
         "_hold",
         "_hold_until",
         "_informed_at",
-        "_keep",
         "_marks",
         "_puzzle",
         "_share_at",
@@ -114,6 +113,7 @@ class Account:
         "blind",
         "bucket",
         "confirmed",
+        "cushion",
         "dimension",
         "guessed",
         "known",
@@ -162,7 +162,7 @@ class Account:
         self.pace: Pace | None = None
         if quota.refill is Refill.CONTINUOUS:
             self.pace = Pace(self.bucket.capacity, quota.window, now)
-        self._keep = self._cushion(now)
+        self.cushion = self._size_cushion(now)
 
     # ---- deciding
 
@@ -178,7 +178,7 @@ class Account:
                 return NEVER  # larger than a limit that is not certain: alone, from a full bucket
             need = bucket.capacity
         doubt = self._doubt(now)
-        ready = now if bucket.level >= need + self._keep + doubt else self._covered_at(need, doubt, now)
+        ready = now if bucket.level >= need + self.cushion + doubt else self._covered_at(need, doubt, now)
         if self.pace is not None:
             ready = max(ready, self.pace.ready_at(need, now))
         return ready
@@ -188,7 +188,7 @@ class Account:
         bucket = self.bucket
         bucket.advance(now)
         refilled = bucket.level + (bucket.refill(now, until) if until < NEVER else 0)
-        return min(bucket.capacity, refilled) - units * bucket.scale >= theirs * bucket.scale + self._keep
+        return min(bucket.capacity, refilled) - units * bucket.scale >= theirs * bucket.scale + self.cushion
 
     def fits(self, units: int) -> bool:
         """Whether a request of *units* can ever go."""
@@ -221,9 +221,9 @@ class Account:
         bucket = self.bucket
         ceiling = max(need, bucket.capacity * self._tuning.ceiling // 1000)
         full = bucket.ready_at(ceiling, now)
-        missing = need + self._keep - bucket.level
+        missing = need + self.cushion - bucket.level
         if missing > doubt or not doubt:
-            return min(full, bucket.ready_at(need + self._keep, now))
+            return min(full, bucket.ready_at(need + self.cushion, now))
         return min(full, now - (-(missing + doubt) // (2 * bucket.rate)))
 
     # ---- spending
@@ -307,7 +307,7 @@ class Account:
             self.pace.answered(sent, now)
             if self.pace.free:
                 self.pace = None
-        self._keep = self._cushion(now)
+        self.cushion = self._size_cushion(now)
         return changed
 
     def refused(
@@ -339,7 +339,7 @@ class Account:
             if remaining >= requested and limit == bucket.quota.amount:
                 if event:  # the minute had room: a shorter, hidden window refused
                     self._narrow(now)
-                self._keep = self._cushion(now)
+                self.cushion = self._size_cushion(now)
                 return changed
             bucket.level = min(bucket.level, believed) if not changed else bucket.level
         elif self.known:
@@ -350,7 +350,7 @@ class Account:
             self._guess(ticket, now)
         if event:
             self._event(now)
-        self._keep = self._cushion(now)
+        self.cushion = self._size_cushion(now)
         return changed
 
     def assume(self, window: int) -> None:
@@ -373,7 +373,7 @@ class Account:
         self._scale_rate()
         if self.pace is not None:
             self.pace.retune(self.bucket.capacity, quota.window)
-        self._keep = self._cushion(now)
+        self.cushion = self._size_cushion(now)
 
     # ---- parts of learning
 
@@ -409,10 +409,10 @@ class Account:
         if sent >= self._informed_at:
             bucket = self.bucket
             error = ticket.expected - (remaining + 1) * bucket.scale
-            if error > self._error_now(now):
+            if error > self.forecast_error(now):
                 self._set_error(error, now)
 
-    def _error_now(self, now: int) -> int:
+    def forecast_error(self, now: int) -> int:
         """The largest recent forecast error, faded: halved every half-life, linearly in between."""
         halves, rest = divmod(now - self._error_at, self._tuning.half_life)
         error = self._error >> min(halves, 200)
@@ -423,12 +423,12 @@ class Account:
         self._error = min(most, error)
         self._error_at = now
 
-    def _cushion(self, now: int) -> int:
+    def _size_cushion(self, now: int) -> int:
         bucket = self.bucket
         if not self.known or not bucket.rate:
             return 0
         least = min(bucket.rate * self._tuning.least, bucket.capacity // 50)
-        return max(least, self._tuning.safety * self._error_now(now))
+        return max(least, self._tuning.safety * self.forecast_error(now))
 
     def _total_at(self, instant: int, *, later: bool) -> int:
         """The total at an instant, to a slot's accuracy: not too small if *later*, else not too large."""
@@ -481,7 +481,8 @@ class Account:
         if remaining < requested:
             if sent >= self._informed_at:
                 self._set_error(
-                    max(self._error_now(now), ticket.expected - (remaining + 1 - requested) * self.bucket.scale), now
+                    max(self.forecast_error(now), ticket.expected - (remaining + 1 - requested) * self.bucket.scale),
+                    now,
                 )
             self._anchor(ticket, sent, remaining, now)
         return changed
@@ -500,7 +501,7 @@ class Account:
         repeated = now < self._hold_until + self._hold
         self._hold = min(tuning.hold_most, 2 * self._hold) if repeated else tuning.hold
         self._hold_until = now + self._hold
-        self._set_error(self._error_now(now) + self.bucket.capacity * tuning.event_error // 1000, now)
+        self._set_error(self.forecast_error(now) + self.bucket.capacity * tuning.event_error // 1000, now)
         if self.blind > tuning.blind or self._answers <= tuning.blind:
             self.share = max(tuning.share_least, self.share * tuning.share_drop // 1000)
             self._share_at = now

@@ -8,6 +8,7 @@ Finalizers may run anywhere, also under the lock. They leave what they have to s
 or next takes the lock carries out.
 """
 
+import contextlib
 import logging
 import threading
 import weakref
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any, TypeVar
 
 from scheduler.clock import Clock
 from scheduler.core.backoff import Backoff
@@ -25,7 +27,7 @@ from scheduler.engine.dispatch import Dispatcher
 from scheduler.engine.events import Admitted, Event
 from scheduler.engine.lane import Blocker, Lane, Waiter, mask_of
 from scheduler.engine.learning import Learner
-from scheduler.engine.parking import AsyncHost, Host, HostGone, ThreadHost, current_host
+from scheduler.engine.parking import AsyncHost, HostGone, ThreadHost, current_host
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.engine.tally import Tally
@@ -36,6 +38,18 @@ from scheduler.providers.base import Provider, Reading, Usage
 logger = logging.getLogger("scheduler")
 
 _LANES_KNOWN = 10_000
+
+Seen = TypeVar("Seen")
+
+
+class Idler:
+    """A task that waits until all is quiet."""
+
+    __slots__ = ("host", "slot")
+
+    def __init__(self, host: AsyncHost) -> None:
+        self.host = host
+        self.slot: Any = None
 
 
 class Admission:
@@ -50,6 +64,7 @@ class Admission:
         local: Scope | None = None,
         max_queued: int | None = None,
         chance: Callable[[], float],
+        price: Callable[[str, Usage], float],
     ) -> None:
         """Begin with nobody waiting.
 
@@ -60,11 +75,12 @@ class Admission:
             local: A scope of this process's own that every request draws on, such as its concurrency.
             max_queued: The most that may wait; unbounded if None.
             chance: Draws evenly from [0, 1), for the jitter of pauses.
+            price: What a model's usage costs in US dollars.
         """
         self.provider = provider
         self.clock = clock
         self.book = book
-        self.tally = Tally()
+        self.tally = Tally(price)
         self.listeners: list[Callable[[Event], None]] = []
         self.local = local
         self.max_queued = max_queued
@@ -78,6 +94,7 @@ class Admission:
         self._lanes: dict[tuple[tuple[int, ...], int], Lane] = {}
         self._deadlines: list[tuple[int, int, Waiter]] = []
         self._chores: deque[Callable[[], None]] = deque()
+        self._idlers: list[Idler] = []
         self._hosts: weakref.WeakKeyDictionary[object, AsyncHost] = weakref.WeakKeyDictionary()
 
     # ---- coming in
@@ -173,7 +190,7 @@ class Admission:
     ) -> Waiter:
         place = next(self._arrivals) if arrival is None else arrival
         deadline = None if timeout is None else now + timeout
-        host: Host = ThreadHost(self.clock) if blocking else current_host(self._hosts)
+        host: AsyncHost | ThreadHost = ThreadHost(self.clock) if blocking else current_host(self._hosts)
         waiter = Waiter(lane, model, charge, priority, place, now, deadline, host)
         host.prepare(waiter)
         lane.push(waiter)
@@ -243,10 +260,43 @@ class Admission:
             wakes = self._conclude(now)
         self._after(wakes)
 
-    def look(self, view: Callable[[int], object]) -> object:
+    def look(self, view: Callable[[int], Seen]) -> Seen:
         """Return what *view* sees at one instant, while nothing moves."""
         with self._lock:
             return view(self.clock.now())
+
+    async def wait_idle(self) -> None:
+        """Wait until nothing waits and nothing is in flight."""
+        with self._lock:
+            if self._idle:
+                return
+            idler = Idler(current_host(self._hosts))
+            idler.host.prepare(idler)
+            self._idlers.append(idler)
+        try:
+            await idler.host.sleep(idler)
+        finally:
+            with self._lock:
+                if idler in self._idlers:
+                    self._idlers.remove(idler)
+
+    @property
+    def _idle(self) -> bool:
+        return not self.queued and not self.tally.in_flight
+
+    def forked(self) -> None:
+        """Forget, in a forked child, who waits: they are the parent's, and so is its lock."""
+        self._lock = threading.Lock()
+        self._dispatcher = Dispatcher()
+        self._timer = Timer(self._tick, self._timer_lost)
+        self._deadlines.clear()
+        self._chores.clear()
+        self._idlers.clear()
+        self._known.clear()
+        self._lanes.clear()
+        for scope in [*self.book, *([self.local] if self.local is not None else [])]:
+            scope.lanes.clear()
+        self.queued = 0
 
     @property
     def lanes(self) -> list[Lane]:
@@ -360,12 +410,21 @@ class Admission:
                 waiter.host.wake(waiter)
             except HostGone:
                 self._host_gone(waiter)
+        if self._idlers and self._idle:
+            self._wake_idlers()
         if self.listeners:
             for waiter in wakes:
                 if waiter.reservation is not None:
                     self._tell(Admitted(waiter.lane.name, waiter.reservation.waited / SECOND, waiter.priority))
             for event in events or ():
                 self._tell(event)
+
+    def _wake_idlers(self) -> None:
+        with self._lock:
+            idlers, self._idlers = self._idlers, []
+        for idler in idlers:
+            with contextlib.suppress(HostGone):
+                idler.host.wake(idler)
 
     def _tell(self, event: Event) -> None:
         for listener in tuple(self.listeners):

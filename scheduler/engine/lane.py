@@ -7,7 +7,7 @@ from scheduler.core.gate import Gate
 from scheduler.core.queue import Queue
 from scheduler.core.quota import SECOND, Charge, Dimension
 from scheduler.core.reconcile import Account, Ticket
-from scheduler.engine.parking import Host
+from scheduler.engine.parking import AsyncHost, ThreadHost
 from scheduler.engine.scopes import Scope
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Waiter:
         arrival: int,
         submitted: int,
         deadline: int | None,
-        host: Host,
+        host: AsyncHost | ThreadHost,
     ) -> None:
         """Describe a request that arrived as number *arrival*, at *submitted*, and sleeps on *host*."""
         self.lane = lane
