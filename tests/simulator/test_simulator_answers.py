@@ -57,7 +57,9 @@ def test_headers_name_the_request_and_the_organization() -> None:
 @pytest.mark.parametrize("include", [True, False])
 def test_a_chat_in_pieces_is_the_whole_chat(include: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """The pieces add up, and usage comes last where it was asked for."""
-    whole, stream = asked(World(output=25), chat(n=2), chat(n=2, stream=True, stream_options={"include_usage": include}))
+    whole, stream = asked(
+        World(output=25), chat(n=2), chat(n=2, stream=True, stream_options={"include_usage": include})
+    )
     chunks = events(stream)
     assert stream.text.endswith("data: [DONE]\n\n")
     texts = ["", ""]
@@ -153,7 +155,11 @@ def test_models_are_listed_by_name() -> None:
 
 @pytest.mark.parametrize(
     ("key", "code", "words"),
-    [("", None, "You didn't provide"), ("Bearer wrong", "invalid_api_key", "Incorrect API key"), ("Bearer right", "", "")],
+    [
+        ("", None, "You didn't provide"),
+        ("Bearer wrong", "invalid_api_key", "Incorrect API key"),
+        ("Bearer right", "", ""),
+    ],
 )
 def test_a_key_is_asked_for(key: str, code: str | None, words: str) -> None:
     """A wrong or missing key is 401; the world does not show its key."""

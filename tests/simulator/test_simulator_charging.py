@@ -15,7 +15,8 @@ from scheduler.simulator.calls import READERS, BadCall, Call, read
 from scheduler.simulator.charging import PICTURE, charge
 
 CHAT, RESPONSES, COMPLETIONS = "/v1/chat/completions", "/v1/responses", "/v1/completions"
-RECORDED = Path(os.environ.get("SCHEDULER_DATA", "../shared/data")) / "observed-charges.txt"
+ROOT = Path(__file__).parents[2]
+RECORDED = ROOT / os.environ.get("SCHEDULER_DATA", "../shared/data") / "observed-charges.txt"
 
 
 def call(path: str, **body: Any) -> Call:
@@ -80,12 +81,17 @@ def test_all_recorded_chats_of_2025_are_met() -> None:
     """The rule of 2025 misses no recorded chat since May 2025 by more than 4 tokens or 1 %, and most by at most 2."""
     if not RECORDED.exists():
         pytest.skip(f"{RECORDED} is absent; set SCHEDULER_DATA to the directory with the recorded charges")
-    pattern = r"(May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) 2025 api.openai.com chat/completions \S+ (\d+) (\d+) .* (\d+) \S+ \d+$"
+    pattern = (
+        r"(May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) 2025 api.openai.com chat/completions \S+ (\d+) (\d+) .* (\d+) \S+ \d+$"
+    )
     rows = re.findall(pattern, RECORDED.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(rows) > 20
     misses = []
     for _, characters, messages, recorded in rows:
-        request = call(CHAT, messages=[{"role": "user", "content": "x" * int(characters)}] + [{"role": "user"}] * (int(messages) - 1))
+        request = call(
+            CHAT,
+            messages=[{"role": "user", "content": "x" * int(characters)}] + [{"role": "user"}] * (int(messages) - 1),
+        )
         misses.append(abs(tokens("recorded-2025", request) - int(recorded)) - int(recorded) // 100)
     assert statistics.quantiles(misses, n=10)[-1] <= 4
     assert statistics.median(misses) <= 2

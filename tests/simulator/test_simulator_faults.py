@@ -88,7 +88,10 @@ def test_a_stalled_request_is_answered_late() -> None:
 def test_a_broken_stream_ends_in_an_error_event() -> None:
     """The stream began well, with its headers, and says what happened."""
     world = World(limits=LIMITS, faults={"broken_stream": 1.0}, broken_stream="event")
-    for path, body in (("/v1/chat/completions", chat(stream=True)), ("/v1/responses", {"model": "m", "input": "x", "stream": True})):
+    for path, body in (
+        ("/v1/chat/completions", chat(stream=True)),
+        ("/v1/responses", {"model": "m", "input": "x", "stream": True}),
+    ):
         (answer,) = asked(world, body, path=path)
         assert answer.status_code == 200
         assert rates(answer)["remaining-requests"] == "99"

@@ -125,7 +125,10 @@ def test_headers_can_be_missing_or_nonsense() -> None:
     odd = {said["remaining-tokens"] for said in absurd if said["limit-tokens"] != "1000000"}
     odd |= {said["remaining-tokens"] for said in absurd if not said["remaining-tokens"].isdigit()}
     assert {"-1", "0", "1e", "Infinity"} <= odd
-    assert asked(World(limits={"*": {"tpm": 10**6}}, headers=False), chat())[0].headers.get("x-ratelimit-limit-tokens") is None
+    assert (
+        asked(World(limits={"*": {"tpm": 10**6}}, headers=False), chat())[0].headers.get("x-ratelimit-limit-tokens")
+        is None
+    )
 
 
 def test_a_share_of_headers_can_describe_the_day() -> None:
@@ -146,5 +149,9 @@ def test_stale_headers_describe_the_past(refill: str) -> None:
         clock.instant = instant
         (answer,) = asked(simulator, chat("four", max_tokens=100))
         said.append(int(rates(answer)["remaining-tokens"]))
-    after = {"continuous": [600, 600, 600, 500, 310], "fixed": [600, 600, 600, 500, 200], "sliding": [600, 600, 600, 500, 200]}
+    after = {
+        "continuous": [600, 600, 600, 500, 310],
+        "fixed": [600, 600, 600, 500, 200],
+        "sliding": [600, 600, 600, 500, 200],
+    }
     assert said == after[refill]

@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, strategies as st
 
-from scheduler.simulator.meters import SECOND, Cells, FixedWindow, Occupancy, SlidingWindow, Slice
+from scheduler.simulator.meters import SECOND, Cells, Slice
+from scheduler.simulator.windows import FixedWindow, Occupancy, SlidingWindow
 
 MINUTE = 60 * SECOND
 
@@ -56,7 +57,7 @@ def test_what_is_given_back_never_lies_above_full() -> None:
 
 @pytest.mark.parametrize(("amount", "level"), [(30, 30), (50, 40), (120, 40), (0, 0)])
 def test_a_changed_limit_keeps_the_level_as_far_as_it_holds_it(amount: int, level: int) -> None:
-    """The level after a change is the smaller of the level before and the new limit; it then refills at the new rate."""
+    """After a change the level is what it was, cut to the new limit; it then refills at the new rate."""
     meter = Cells(0, 60, MINUTE, 60)
     meter.take(0, 30)
     meter.change(10 * SECOND, amount, amount)
@@ -137,7 +138,9 @@ def grants(meter: Cells | SlidingWindow | FixedWindow, steps: list[tuple[int, in
 
 
 @given(history, limits)
-def test_no_interval_is_granted_more_than_burst_and_refill(steps: list[tuple[int, int]], limit: tuple[int, int]) -> None:
+def test_no_interval_is_granted_more_than_burst_and_refill(
+    steps: list[tuple[int, int]], limit: tuple[int, int]
+) -> None:
     """Over any interval a continuous limit grants at most burst + limit x interval / window."""
     amount, burst = limit
     granted = grants(Cells(0, amount, MINUTE, burst), steps)

@@ -70,7 +70,9 @@ def test_a_project_s_limit_names_the_project() -> None:
     """Who must ask for more is said."""
     world = World(limits={"*": {"tpm": 100}}, project_limits={"proj_a": {"*": {"tpm": 50}}})
     answers = asked(world, chat(max_tokens=40), chat(max_tokens=20), headers={"OpenAI-Project": "proj_a"})
-    assert "for gpt-5-mini in project proj_a on tokens per min (TPM): Limit 50, Used 40" in problem(answers[1])["message"]
+    assert (
+        "for gpt-5-mini in project proj_a on tokens per min (TPM): Limit 50, Used 40" in problem(answers[1])["message"]
+    )
 
 
 def test_used_never_claims_more_room_than_there_is() -> None:
