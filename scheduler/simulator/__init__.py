@@ -5,10 +5,11 @@ same catalogue of tiers.
 """
 
 from scheduler.simulator.app import Simulator
+from scheduler.simulator.parts import Change, FaultWindow, Tenant
 from scheduler.simulator.server import run, serving
 from scheduler.simulator.tiers import world_for_tier
 from scheduler.simulator.wire import ConnectionDropped
-from scheduler.simulator.world import Change, FaultWindow, Tenant, World
+from scheduler.simulator.world import World
 
 __all__ = [
     "Change",

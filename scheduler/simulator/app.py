@@ -6,10 +6,11 @@ import anyio
 
 from scheduler.simulator import answers, calls, control, errors, exchange
 from scheduler.simulator.errors import Answer
+from scheduler.simulator.parts import check_limits
 from scheduler.simulator.scopes import Charge
 from scheduler.simulator.state import State
 from scheduler.simulator.wire import Connections, Receive, Scope, Send, Wire
-from scheduler.simulator.world import World, check_limits
+from scheduler.simulator.world import World
 
 
 class Simulator:

@@ -116,7 +116,7 @@ def _chat(body: dict[str, Any], model: str) -> Call:
 
 def _responses(body: dict[str, Any], model: str) -> Call:
     given = body.get("input")
-    if not isinstance(given, str | list):
+    if not isinstance(given, str | list) or given == []:
         raise BadCall("Missing required parameter: 'input'.", param="input", code="missing_required_parameter")
     items = given if isinstance(given, list) else [{"content": given}]
     sizes = [_content(item.get("content"), "input") for item in items if isinstance(item, dict)]

@@ -8,8 +8,8 @@ import msgspec
 
 from scheduler.simulator import errors
 from scheduler.simulator.errors import Answer
+from scheduler.simulator.parts import DIMENSIONS
 from scheduler.simulator.wire import BodyTooLarge, Wire
-from scheduler.simulator.world import DIMENSIONS
 
 PREFIX = "/control/"
 _LARGEST = 64 * 1024

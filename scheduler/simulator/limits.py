@@ -4,8 +4,10 @@ import copy
 from collections import deque
 from dataclasses import dataclass, field
 
-from scheduler.simulator.meters import SECOND, Cells, FixedWindow, Meter, Occupancy, Slice, SlidingWindow
-from scheduler.simulator.world import Tenant, World
+from scheduler.simulator.meters import SECOND, Cells, Meter, Slice
+from scheduler.simulator.parts import Tenant
+from scheduler.simulator.windows import FixedWindow, Occupancy, SlidingWindow
+from scheduler.simulator.world import World
 
 WINDOWS = {"rpm": 60 * SECOND, "rpd": 86_400 * SECOND, "tpm": 60 * SECOND, "tpd": 86_400 * SECOND, "ipm": 60 * SECOND}
 """Nanoseconds of each limit's window; concurrency has none."""

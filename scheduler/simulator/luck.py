@@ -8,7 +8,8 @@ import hashlib
 import math
 from random import Random
 
-from scheduler.simulator.world import FAULTS, World
+from scheduler.simulator.parts import FAULTS
+from scheduler.simulator.world import World
 
 
 def digest(path: str, project: str | None, body: bytes) -> bytes:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from scheduler.simulator.limits import Limit
 from scheduler.simulator.meters import SECOND
-from scheduler.simulator.world import DIMENSIONS, Limits, World
+from scheduler.simulator.parts import DIMENSIONS, Limits
+from scheduler.simulator.world import World
 
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 _REMEMBERED = 1024  # model names whose pool is remembered; the names come from outside

@@ -4,7 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from scheduler.simulator.world import DIMENSIONS, World
+from scheduler.simulator.parts import DIMENSIONS
+from scheduler.simulator.world import World
 
 CATALOGUE = Path(__file__).parent.parent / "providers" / "tiers"
 """Directory of the catalogue: one file for each provider."""

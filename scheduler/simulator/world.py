@@ -5,84 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-DIMENSIONS = ("rpm", "rpd", "tpm", "tpd", "ipm", "concurrency")
-"""Names of limits: requests, tokens and images per minute or day, and requests in flight."""
-FAULTS = ("overloaded", "slow_down", "insufficient_quota", "server_error", "drop", "stall", "broken_stream")
-"""Kinds of faults. The first three strike at the door and charge nothing; the others strike after admission."""
-
-_SHORTEST = 0.001  # seconds between two uses of a tenant
-Limits = Mapping[str, int]
-"""Limits of one pool: a name of ``DIMENSIONS`` to units."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tenant:
-    """Somebody else who spends from a limit, unseen by the client.
-
-    Attributes:
-        limit: Which limit, a name of ``DIMENSIONS`` other than concurrency.
-        share: Share of the limit's refill that is spent; it may be above 1.
-        every: Seconds between two uses; each takes that many seconds' worth at once, as far as it is there.
-        begin: Second from the simulator's start on.
-        end: Second until which.
-        pool: The pool: a key of ``World.limits`` or of ``World.shared``; "" for every pool that has the limit.
-    """
-
-    limit: str = "tpm"
-    share: float
-    every: float = 0.5
-    begin: float = 0.0
-    end: float = math.inf
-    pool: str = ""
-
-    def __post_init__(self) -> None:
-        _check(self.limit in DIMENSIONS[:-1], "limit", f"one of {', '.join(DIMENSIONS[:-1])}", self.limit)
-        _check(_finite(self.share) and self.share >= 0, "share", "a number of at least 0", self.share)
-        _check(_finite(self.every) and self.every >= _SHORTEST, "every", f"at least {_SHORTEST} seconds", self.every)
-        _check(0 <= self.begin <= self.end, "begin", "between 0 and end", self.begin)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """A change of limits while the simulator runs.
-
-    Attributes:
-        at: Second from the simulator's start.
-        model: A model of the pool.
-        limits: The new limits; those not named stay.
-        project: Whose limits, or None for the organization's.
-    """
-
-    at: float
-    model: str
-    limits: Limits
-    project: str | None = None
-
-    def __post_init__(self) -> None:
-        _check(_finite(self.at) and self.at >= 0, "at", "seconds from 0", self.at)
-        check_limits("limits", self.limits)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaultWindow:
-    """A time in which a fault strikes more often.
-
-    Attributes:
-        kind: One of ``FAULTS``.
-        begin: Second from the simulator's start on.
-        end: Second until which.
-        rate: Share of requests struck, in addition to the others.
-    """
-
-    kind: str
-    begin: float
-    end: float
-    rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check(self.kind in FAULTS, "kind", f"one of {', '.join(FAULTS)}", self.kind)
-        _check(0 <= self.begin <= self.end, "begin", "between 0 and end", self.begin)
-        _check(_finite(self.rate) and 0 <= self.rate <= 1, "rate", "a share between 0 and 1", self.rate)
+from scheduler.simulator.parts import (
+    DIMENSIONS,
+    FAULTS,
+    SHORTEST,
+    Change,
+    FaultWindow,
+    Limits,
+    Tenant,
+    check,
+    check_limits,
+    finite,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,35 +145,37 @@ class World:
         for name in ("refill", "burst", "start", "slices"):
             value = getattr(self, name)
             for key in value if isinstance(value, Mapping) else ():
-                _check(key in DIMENSIONS, name, f"keyed by {', '.join(DIMENSIONS)}", key)
-        _check(self.refused_charged <= {*DIMENSIONS[:-1]}, "refused_charged", "names of limits", self.refused_charged)
+                check(key in DIMENSIONS, name, f"keyed by {', '.join(DIMENSIONS)}", key)
+        check(self.refused_charged <= {*DIMENSIONS[:-1]}, "refused_charged", "names of limits", self.refused_charged)
 
     def _check_choices(self) -> None:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             for choice in value.values() if isinstance(value, Mapping) else (value,):
-                _check(choice in choices, name, f"one of {', '.join(choices)}", choice)
+                check(choice in choices, name, f"one of {', '.join(choices)}", choice)
         for kind, rate in self.faults.items():
-            _check(kind in FAULTS, "faults", f"keyed by {', '.join(FAULTS)}", kind)
-            _check(_finite(rate) and 0 <= rate <= 1, f"faults[{kind!r}]", "a share between 0 and 1", rate)
+            check(kind in FAULTS, "faults", f"keyed by {', '.join(FAULTS)}", kind)
+            check(finite(rate) and 0 <= rate <= 1, f"faults[{kind!r}]", "a share between 0 and 1", rate)
 
     def _check_numbers(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
             if entry.name in _SHARES:
-                _check(_finite(value) and 0 <= value <= 1, entry.name, "a share between 0 and 1", value)
-            elif isinstance(value, float):
-                _check(
-                    _finite(value) and (value >= 0 or entry.name == "offset"), entry.name, "finite, not below 0", value
-                )
+                check(finite(value) and 0 <= value <= 1, entry.name, "a share between 0 and 1", value)
+            elif isinstance(entry.default, float) and entry.name not in {"burst", "start"}:
+                fine = finite(value) and (value >= 0 or entry.name == "offset")
+                check(fine, entry.name, "a finite number, not below 0", value)
         for limit in DIMENSIONS:
-            _check(0 <= self.start_of(limit) <= 1, "start", "a share between 0 and 1", self.start_of(limit))
-            _check(0 < self.burst_of(limit) < math.inf, "burst", "above 0", self.burst_of(limit))
-            _check((self.slice_of(limit) or 1) > 0, "slices", "above 0 seconds", self.slice_of(limit))
+            check(0 <= self.start_of(limit) <= 1, "start", "a share between 0 and 1", self.start_of(limit))
+            check(0 < self.burst_of(limit) < math.inf, "burst", "above 0", self.burst_of(limit))
+            slice_ = self.slice_of(limit)
+            check(slice_ is None or SHORTEST <= slice_ < math.inf, "slices", f"at least {SHORTEST} s", slice_)
         for name in ("stream_chunks", "embedding_dimensions", "max_body"):
-            _check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+            check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        delay = self.overload_retry_after
+        check(delay is None or (finite(delay) and delay >= 0), "overload_retry_after", "None or from 0 on", delay)
         for begin, end in self.outages:
-            _check(0 <= begin <= end, "outages", "pairs of begin and end", (begin, end))
+            check(0 <= begin <= end, "outages", "pairs of begin and end", (begin, end))
 
     def refill_of(self, limit: str) -> str:
         """Return how *limit* refills."""
@@ -260,7 +196,6 @@ class World:
         return self.slices if limit.endswith("pm") else None
 
 
-_LARGEST = 2**53
 _SHARES = ("headers_missing", "headers_malformed", "headers_daily")
 _CHOICES = {
     "refill": ("continuous", "fixed", "sliding"),
@@ -274,20 +209,3 @@ _CHOICES = {
 
 def _of(setting: Any, limit: str, otherwise: Any) -> Any:
     return setting.get(limit, otherwise) if isinstance(setting, Mapping) else setting
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check(truth: bool, name: str, wanted: str, value: object) -> None:  # noqa: FBT001 - an assertion with words
-    if not truth:
-        raise ValueError(f"{name} must be {wanted}, not {value!r}")
-
-
-def check_limits(name: str, limits: Mapping[str, object]) -> None:
-    """Raise ``ValueError`` unless *limits* are usable; *name* is what they are called in the message."""
-    for key, value in limits.items():
-        _check(key in DIMENSIONS, name, f"keyed by {', '.join(DIMENSIONS)}", key)
-        whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
-        _check(whole, f"{name}[{key!r}]", "a whole number from 0", value)
