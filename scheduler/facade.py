@@ -436,7 +436,7 @@ class Scheduler:
         self.admission.listeners.append(listener)
         return lambda: self.admission.listeners.remove(listener)
 
-    async def drain(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 -- it bounds the waiting, and says so
+    async def drain(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 -- it bounds the wait
         """Refuse new requests and wait until nothing waits or flies; return whether that came within *timeout* seconds."""
         self._closing = True
         with anyio.move_on_after(timeout) as scope:

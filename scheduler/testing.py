@@ -8,7 +8,7 @@ takes a second and a wait is exact. Threads and sockets look idle to it: do not 
 
     double = Recorder()                   # lets everything through at once ...
     await my_program(double)
-    assert [r.charge.tokens for r in double.reservations] == [1200]
+    assert [each.charge.tokens for each in double.admitted] == [1200]
     double = Recorder(limits={...})       # ... or is bound by limits, as the real one
 """
 
@@ -20,8 +20,7 @@ from typing import Any, TypeVar
 import anyio
 
 from scheduler.clock import LoopClock
-from scheduler.engine.events import Event
-from scheduler.engine.reservation import Reservation
+from scheduler.engine.events import Admitted, Event
 from scheduler.facade import Scheduler
 
 T = TypeVar("T")
@@ -82,7 +81,6 @@ class Recorder(Scheduler):
     Without limits it lets everything through at once and learns nothing; everything else is as in the real one.
 
     Attributes:
-        reservations: Every reservation that it made, in order.
         events: Every event, in order.
     """
 
@@ -90,9 +88,12 @@ class Recorder(Scheduler):
         """Take the arguments of ``Scheduler``."""
         settings.setdefault("clock", LoopClock())
         super().__init__(**settings)
-        self.reservations: list[Reservation] = []
         self.events: list[Event] = []
         self.on_event(self.events.append)
         if not settings.get("limits") and not settings.get("tier"):
             self.admission.book.learn = False
-        self.admission.on_grant = self.reservations.append
+
+    @property
+    def admitted(self) -> list[Admitted]:
+        """Every request that was let through, in order."""
+        return [event for event in self.events if isinstance(event, Admitted)]

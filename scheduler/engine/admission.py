@@ -118,6 +118,8 @@ class Admission:
                 self._refuse_too_large(lane, charge)
                 raise self._unattainable(lane, charge, now, 0)
         self._after([])
+        if self.listeners:
+            self._tell_admitted(reservation)
         return reservation
 
     def enter(
@@ -162,6 +164,8 @@ class Admission:
                     wakes.remove(result)
                     result = result.reservation
         self._after(wakes)
+        if self.listeners and isinstance(result, Reservation):
+            self._tell_admitted(result)
         return result
 
     def _grant_now(self, lane: Lane, model: str, charge: Charge, now: int) -> Reservation | None:
@@ -415,7 +419,7 @@ class Admission:
         if self.listeners:
             for waiter in wakes:
                 if waiter.reservation is not None:
-                    self._tell(Admitted(waiter.lane.name, waiter.reservation.waited / SECOND, waiter.priority))
+                    self._tell_admitted(waiter.reservation)
             for event in events or ():
                 self._tell(event)
 
@@ -425,6 +429,10 @@ class Admission:
         for idler in idlers:
             with contextlib.suppress(HostGone):
                 idler.host.wake(idler)
+
+    def _tell_admitted(self, reservation: Reservation) -> None:
+        waited = reservation.waited / SECOND
+        self._tell(Admitted(reservation.lane.name, reservation.model, reservation.charge, waited))
 
     def _tell(self, event: Event) -> None:
         for listener in tuple(self.listeners):

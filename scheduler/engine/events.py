@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from scheduler.core.quota import Charge
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -10,13 +12,15 @@ class Admitted:
 
     Attributes:
         scope: Whose limits it draws on.
+        model: Model that it names.
+        charge: What it is expected to be charged.
         waited: Seconds that it waited.
-        priority: Its priority.
     """
 
     scope: str
+    model: str
+    charge: Charge
     waited: float
-    priority: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class ScopeBook:
             **{name: tuple(each) for name, each in project_rules.items()},
         }
         self._source = source
-        self._learn = learn
+        self.learn = learn
         self._scopes: dict[tuple[str | None, str], Scope] = {}
         self._learned: dict[str, Scope] = {}
 
@@ -127,7 +127,7 @@ class ScopeBook:
         rule = _match(self._rules[None], model)
         if rule is not None:
             found.append(self._configured(rule, None, now))
-        elif self._learn:
+        elif self.learn:
             found.append(self._learned_scope(model, now, dropped))
         if project is not None and (rule := _match(self._rules.get(project, ()), model)) is not None:
             found.append(self._configured(rule, project, now))
