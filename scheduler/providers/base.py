@@ -171,6 +171,10 @@ class Provider(Protocol):
         """Read an answer. *headers* may have names in any case; *body* is None where it was not read."""
         ...
 
+    def usage(self, url: str, body: bytes) -> Usage | None:
+        """Return what the body of a successful answer says was billed, or None."""
+        ...
+
     def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:
         """Return the headers that carry the key and, where the provider has such a thing, name the project."""
         ...

@@ -9,7 +9,7 @@ from typing import Any
 
 from scheduler.core.quota import Charge, Dimension
 from scheduler.errors import ConfigurationError
-from scheduler.providers.base import Call, Outcome, Reading, Settlement
+from scheduler.providers.base import Call, Outcome, Reading, Settlement, Usage
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.headers import lowered, observations
 from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, Endpoint, documented
@@ -129,6 +129,10 @@ class OpenAI:
             ignored=ignored + unusable,
             request_id=request_id,
         )
+
+    def usage(self, url: str, body: bytes) -> Usage | None:
+        """Return what the body of a successful answer says was billed, or None."""
+        return usage_of(url, body)
 
     def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:
         """Return the headers that carry the key and name the project.

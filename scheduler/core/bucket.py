@@ -1,0 +1,221 @@
+"""The bucket: the level of one quota, in integers.
+
+**The naive bucket** keeps a float level and adds ``elapsed * limit / window`` on every look. Three things break.
+Rounding: 0.1 tokens refilled ten times is not one token, so that looking often changes what is granted. Livelock:
+a waiter that needs 95 tokens of a level of 94.99999999999993 is told to wait 0.0 seconds, for ever; under a clock
+that stands still between events, as test clocks do, this is not a rare case (a well-known limiter was seen to
+re-arm its timer for one and the same instant 5,000 times). And drift: a bucket refilled by a timer loses what the
+timer loses.
+
+**First idea: count in units that make the refill whole.** A quota of ``amount`` tokens a window of ``window``
+nanoseconds refills ``amount / window`` tokens a nanosecond. In units of one token ÷ ``window`` that is exactly
+``amount`` a nanosecond. So a level is held as an integer of such *scaled* units: a token is ``window`` of them,
+a bucket of 30,000 tokens a minute holds 30,000 · 60·10⁹ = 1.8·10¹⁵ when full, and a nanosecond adds 30,000.
+Python's integers have no largest value; nothing is ever rounded, and advancing in a million steps equals advancing
+in one.
+
+**Second idea: no timer.** The level is true at ``at``; whoever looks first advances it to his own instant. An idle
+bucket costs nothing.
+
+**Third idea: the wait is a division that rounds up.** ``ceil((need - level) / amount)`` nanoseconds is enough, and
+one nanosecond less is not. Example: a full minute's bucket of 3 requests holds 180·10⁹. After three charges it is
+at 0; the next request needs 60·10⁹ and is told 20·10⁹ ns: 19,999,999,999 ns later the level is 3 scaled units
+short, one nanosecond on it is met exactly.
+
+**Debt**: a charge may be taken that the level does not cover (a provider tells that more was spent than we knew).
+The level is then below zero, and nobody goes before the refill has paid it.
+
+**The invariant**: ``level <= capacity``, and between two corrections ``level(t) = min(capacity, level + amount·Δt)``
+less what was taken. The other kinds of refill keep the same promises with other formulas:
+
+- *fixed*: ``amount`` arrives at once at ``anchor + k·window``; a wait ends on such an instant.
+- *sliding*: what was taken comes back one window later. The log of charges is kept in at most 1,024 slots a window;
+  a slot comes back when its youngest charge does, which is never too early.
+- *release*: what was taken comes back when it is given back, and no instant can be named: ``NEVER``.
+"""
+
+from collections import deque
+
+from scheduler.core.quota import Quota, Refill
+
+NEVER = 1 << 100
+"""An instant that does not come: only a release, an answer or a change of limits can free what waits for it."""
+
+_SLOTS = 1024
+
+
+class Bucket:
+    """A continuously refilled bucket. Levels and needs are in scaled units: whole units times ``scale``."""
+
+    __slots__ = ("at", "capacity", "level", "quota", "rate", "scale")
+
+    def __init__(self, quota: Quota, now: int, level: int | None = None) -> None:
+        """Begin at *now* with *level* whole units, full by default."""
+        self._tune(quota)
+        self.level = self.capacity if level is None else min(level * self.scale, self.capacity)
+        self.at = now
+
+    def _tune(self, quota: Quota) -> None:
+        self.quota = quota
+        self.scale = quota.window
+        self.rate = quota.amount
+        self.capacity = quota.burst * quota.window
+
+    def advance(self, now: int) -> None:
+        """Make the level true at *now*; an instant in the past changes nothing."""
+        span = now - self.at
+        if span > 0:
+            level = self.level + span * self.rate
+            self.level = level if level < self.capacity else self.capacity  # noqa: FURB136 -- the hot path
+            self.at = now
+
+    def ready_at(self, need: int, now: int) -> int:
+        """Return the first instant from *now* on at which the level reaches *need*, if nobody takes anything."""
+        self.advance(now)
+        missing = need - self.level
+        if missing <= 0:
+            return now
+        if need > self.capacity:
+            return NEVER
+        return self.at + -(-missing // self.rate)
+
+    def refill(self, since: int, until: int) -> int:
+        """Return the scaled units that arrive between two instants, before the cap."""
+        return (until - since) * self.rate if until > since else 0
+
+    def take(self, scaled: int) -> None:
+        """Lower the level, below zero if need be; the bucket must be advanced."""
+        self.level -= scaled
+
+    def give(self, scaled: int) -> None:
+        """Raise the level, not above the capacity; the bucket must be advanced."""
+        self.level = min(self.capacity, self.level + scaled)
+
+    def retune(self, quota: Quota, now: int) -> None:
+        """Go on under another quota of the same refill.
+
+        The level first moves to *now* at the old rate; what had been spent stays spent, in whole units rounded up,
+        so that a raised limit adds room and a lowered one may leave a debt.
+        """
+        self.advance(now)
+        spent = -(-(self.capacity - self.level) // self.scale)
+        self._tune(quota)
+        self.level = self.capacity - spent * self.scale
+
+    @property
+    def whole(self) -> int:
+        """The level in whole units, rounded down."""
+        return self.level // self.scale
+
+
+class FixedBucket(Bucket):
+    """A bucket that gets its amount at once, at fixed instants. Nothing fractional arrives, so its scale is 1."""
+
+    __slots__ = ()
+
+    def _tune(self, quota: Quota) -> None:
+        self.quota, self.scale, self.rate, self.capacity = quota, 1, 0, quota.burst
+
+    def _windows(self, instant: int) -> int:
+        return (instant - self.quota.anchor) // self.quota.window
+
+    def advance(self, now: int) -> None:
+        if now > self.at:
+            self.level = min(self.capacity, self.level + self.refill(self.at, now))
+            self.at = now
+
+    def refill(self, since: int, until: int) -> int:
+        return max(0, self._windows(until) - self._windows(since)) * self.quota.amount
+
+    def ready_at(self, need: int, now: int) -> int:
+        self.advance(now)
+        missing = need - self.level
+        if missing <= 0:
+            return now
+        if need > self.capacity:
+            return NEVER
+        return self.quota.anchor + (self._windows(self.at) - (-missing // self.quota.amount)) * self.quota.window
+
+
+class SlidingBucket(Bucket):
+    """A bucket that gets each charge back one window after it was taken. Its scale is 1."""
+
+    __slots__ = ("_log",)
+
+    def __init__(self, quota: Quota, now: int, level: int | None = None) -> None:
+        super().__init__(quota, now, None)
+        self._log: deque[tuple[int, int]] = deque()  # (instant of the charge, units), oldest first
+        if level is not None and level < quota.burst:
+            self.take(quota.burst - level)
+
+    def _tune(self, quota: Quota) -> None:
+        self.quota, self.scale, self.rate, self.capacity = quota, 1, 0, quota.burst
+
+    def advance(self, now: int) -> None:
+        if now > self.at:
+            log, gone = self._log, now - self.quota.window
+            while log and log[0][0] <= gone:
+                self.level += log.popleft()[1]
+            self.at = now
+
+    def refill(self, since: int, until: int) -> int:
+        window = self.quota.window
+        return sum(units for instant, units in self._log if since < instant + window <= until)
+
+    def ready_at(self, need: int, now: int) -> int:
+        self.advance(now)
+        missing = need - self.level
+        if missing <= 0:
+            return now
+        for instant, units in self._log:
+            missing -= units
+            if missing <= 0:
+                return max(now, instant + self.quota.window)
+        return NEVER
+
+    def take(self, scaled: int) -> None:
+        self.level -= scaled
+        slot = max(1, self.quota.window // _SLOTS)
+        if self._log and self._log[-1][0] // slot == self.at // slot:
+            scaled += self._log.pop()[1]
+        self._log.append((self.at, scaled))
+
+    def give(self, scaled: int) -> None:
+        scaled = min(scaled, self.capacity - self.level)
+        self.level += scaled
+        while scaled > 0:  # the youngest charges are the ones given back
+            instant, taken = self._log.pop()
+            if taken > scaled:
+                self._log.append((instant, taken - scaled))
+            scaled -= taken
+
+
+class ReleaseBucket(Bucket):
+    """A bucket that refills only by what is given back: concurrency. Its scale is 1."""
+
+    __slots__ = ()
+
+    def _tune(self, quota: Quota) -> None:
+        self.quota, self.scale, self.rate, self.capacity = quota, 1, 0, quota.burst
+
+    def advance(self, now: int) -> None:
+        self.at = max(self.at, now)
+
+    def ready_at(self, need: int, now: int) -> int:
+        return now if self.level >= need else NEVER
+
+    def refill(self, since: int, until: int) -> int:  # noqa: ARG002 -- nothing arrives by itself
+        return 0
+
+
+_KINDS: dict[Refill, type[Bucket]] = {
+    Refill.CONTINUOUS: Bucket,
+    Refill.FIXED: FixedBucket,
+    Refill.SLIDING: SlidingBucket,
+    Refill.RELEASE: ReleaseBucket,
+}
+
+
+def bucket_for(quota: Quota, now: int, level: int | None = None) -> Bucket:
+    """Return a bucket that refills as *quota* says, holding *level* whole units at *now* (full by default)."""
+    return _KINDS[quota.refill](quota, now, level)

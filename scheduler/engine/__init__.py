@@ -1,0 +1,1 @@
+"""Admission: scopes, lanes, waiters and reservations. The only place where a request is let through."""

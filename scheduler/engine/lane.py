@@ -1,0 +1,156 @@
+"""Lanes and the waiters in them."""
+
+from typing import TYPE_CHECKING, Any
+
+from scheduler.core.budget import Draw, take
+from scheduler.core.gate import Gate
+from scheduler.core.queue import Queue
+from scheduler.core.quota import SECOND, Charge, Dimension
+from scheduler.core.reconcile import Account, Ticket
+from scheduler.engine.parking import AsyncHost, ThreadHost
+from scheduler.engine.scopes import Scope
+
+if TYPE_CHECKING:
+    from scheduler.engine.reservation import Reservation
+    from scheduler.errors import SchedulerError
+
+
+Blocker = Account | Gate
+"""What a lane can wait for."""
+
+
+class Waiter:
+    """A request that waits for its turn."""
+
+    __slots__ = (
+        "arrival",
+        "charge",
+        "deadline",
+        "error",
+        "gone",
+        "host",
+        "lane",
+        "model",
+        "priority",
+        "reservation",
+        "slot",
+        "submitted",
+        "tickets",
+    )
+
+    def __init__(
+        self,
+        lane: "Lane",
+        model: str,
+        charge: Charge,
+        priority: int,
+        arrival: int,
+        submitted: int,
+        deadline: int | None,
+        host: AsyncHost | ThreadHost,
+    ) -> None:
+        """Describe a request that arrived as number *arrival*, at *submitted*, and sleeps on *host*."""
+        self.lane = lane
+        self.model = model
+        self.charge = charge
+        self.priority = priority
+        self.arrival = arrival
+        self.submitted = submitted
+        self.deadline = deadline
+        self.host = host
+        self.gone = False
+        self.slot: Any = None  # the host's
+        self.tickets: list[Ticket] = []  # what it was charged, once it was granted
+        self.reservation: Reservation | None = None
+        self.error: SchedulerError | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing has been decided about it yet."""
+        return not self.gone and self.reservation is None and self.error is None
+
+
+class Lane:
+    """The queue of requests that draw on the same accounts, and what it waits for."""
+
+    __slots__ = (
+        "backlog",
+        "blocker",
+        "claimant",
+        "claims",
+        "draws",
+        "gates",
+        "mask",
+        "name",
+        "queue",
+        "ready_at",
+        "scopes",
+    )
+
+    def __init__(self, scopes: tuple[Scope, ...], mask: int) -> None:
+        """Make the lane of the dimensions in *mask* of *scopes*."""
+        self.scopes = scopes
+        self.mask = mask
+        self.name = scopes[0].name if scopes else ""
+        self.backlog = 0  # tokens that its waiters ask for
+        self.queue: Queue[Waiter] = Queue()
+        self.blocker: Blocker | None = None
+        self.ready_at = 0
+        self.claimant: Waiter | None = None  # the head for which the claims are held
+        self.claims: list[Account] = []  # accounts that held it back before its present blocker did
+        self.draws: tuple[Draw, ...] = ()
+        self.gates = tuple(scope.gate for scope in scopes)
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Follow the accounts of the scopes."""
+        self.draws = tuple(
+            (account, account.dimension.position)
+            for scope in self.scopes
+            for account in scope.accounts
+            if self.mask >> account.dimension.position & 1
+        )
+
+    def push(self, waiter: Waiter) -> None:
+        """Queue a waiter."""
+        self.queue.push(waiter)
+        self.backlog += waiter.charge.tokens
+
+    def pop(self) -> Waiter:
+        """Take the head out of the queue."""
+        waiter = self.queue.pop()
+        self.backlog -= waiter.charge.tokens
+        return waiter
+
+    def remove(self, waiter: Waiter) -> None:
+        """Take a waiter out of the queue, wherever it stands."""
+        self.queue.remove(waiter)
+        self.backlog -= waiter.charge.tokens
+
+    def drain_time(self) -> float:
+        """Return the seconds until all who wait now could have gone, as far as the known limits tell."""
+        longest = 0
+        for account, position in self.draws:
+            bucket = account.bucket
+            if account.known and bucket.rate:
+                units = self.backlog if position == Dimension.TOKENS.position else len(self.queue)
+                longest = max(longest, (units * bucket.scale - bucket.level) // bucket.rate)
+        return longest / SECOND
+
+    def spend(self, charge: Charge, now: int) -> list[Ticket]:
+        """Charge every account, and count the flight."""
+        for scope in self.scopes:
+            scope.gate.flying += 1
+            scope.flying += 1
+            scope.sent += 1
+            scope.used = now
+        return take(self.draws, charge, now)
+
+
+def mask_of(charge: Charge) -> int:
+    """Return the dimensions that a charge draws on, as bits at their positions."""
+    mask = 1 << Dimension.CONCURRENCY.position
+    for position, units in enumerate(charge[:-1]):
+        if units:
+            mask |= 1 << position
+    return mask

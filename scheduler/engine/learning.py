@@ -1,0 +1,205 @@
+"""What answers teach the accounts of a request's scopes.
+
+One answer speaks of several buckets. Each observation is matched to the one account that it is about, by dimension,
+window and whether it is the project's; every other account learns only that it was not told anything. A refusal is
+caused by one bucket. Where its body or its headers prove which, that one learns from it and the others get the charge
+back; where nothing does, the emptiest is blamed and the scope's gate closes, until one probe has gone through.
+"""
+
+import logging
+from collections.abc import Callable
+
+from scheduler.core.backoff import Backoff
+from scheduler.core.gate import Gate
+from scheduler.core.quota import DAY, MINUTE, SECOND, Quota
+from scheduler.core.reconcile import Account, Ticket
+from scheduler.engine.events import Answered, Event, LimitChanged, Paused
+from scheduler.engine.reservation import Reservation
+from scheduler.engine.scopes import Scope, ScopeBook
+from scheduler.providers.base import Cause, Observation, Outcome, Provider, Reading, Settlement, Usage
+
+logger = logging.getLogger("scheduler")
+
+_CLOSING = {Cause.OVERLOAD, Cause.RAMP}
+
+
+class Learner:
+    """Corrects accounts and gates. Every method is called under the admission's lock."""
+
+    def __init__(self, provider: Provider, book: ScopeBook, backoff: Backoff, chance: Callable[[], float]) -> None:
+        """Begin with what the provider's adapter states about charges."""
+        self._provider = provider
+        self._book = book
+        self._backoff = backoff
+        self._chance = chance
+
+    def learn(self, reservation: Reservation, reading: Reading, now: int) -> list[Event]:
+        """Learn from an answer whose headers came at *now*; return what there is to tell."""
+        events: list[Event] = []
+        reservation.outcome = reading.outcome
+        scopes = reservation.lane.scopes
+        for scope in scopes:
+            outcome = reading.outcome.value
+            scope.outcomes[outcome] = scope.outcomes.get(outcome, 0) + 1
+            scope.ignored += reading.ignored
+        latency = (now - reservation.sent) / SECOND
+        cause = reading.cause.value if reading.cause else ""
+        events.append(Answered(reservation.lane.name, reading.outcome.value, cause, latency))
+        if reading.outcome is Outcome.THROTTLED and reading.cause is Cause.RATE:
+            self._refused(reservation, reading, now, events)
+        else:
+            self._answered(reservation, reading, now, events)
+            if reading.cause in _CLOSING:
+                self._close(scopes[0].gate, reservation, reading, now, events)
+        return events
+
+    def ended(self, reservation: Reservation, usage: Usage | None, now: int) -> None:
+        """Learn from a reservation's end."""
+        lane = reservation.lane
+        outcome = reservation.outcome
+        if outcome is None:
+            outcome = reservation.outcome = Outcome.SUCCESS
+        elif outcome is not Outcome.UNKNOWN:
+            outcome = None  # counted when the answer came
+        cancelled = reservation.ended_by == "cancel"
+        for scope in lane.scopes:
+            scope.flying -= 1
+            scope.gate.flying -= 1
+            if cancelled:
+                scope.sent -= 1
+            elif outcome is not None:
+                scope.outcomes[outcome.value] = scope.outcomes.get(outcome.value, 0) + 1
+        for ticket in reservation.tickets:
+            account = ticket.account
+            account.release(ticket, now)
+            if cancelled:
+                account.refund(ticket, now)
+            elif outcome is not None:  # nobody told what the headers said
+                account.answered(ticket, reservation.sent, now, None, 0)
+        if usage is not None and self._provider.settlement is Settlement.CORRECTED:
+            self._correct(reservation, usage, now)
+
+    # ---- answers
+
+    def _answered(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
+        matched = self._match(reservation, reading.observations, now, events)
+        for ticket in reservation.tickets:
+            account = ticket.account
+            said = matched.get(account)
+            before = account.bucket.quota.amount if account.known else None
+            if said is None:
+                account.answered(ticket, reservation.sent, now, None, 0)
+            elif account.answered(ticket, reservation.sent, now, said.limit, said.remaining):
+                _note_change(account, before, events)
+        if reading.outcome is Outcome.SUCCESS:
+            self._open_gates(reservation)
+
+    def _open_gates(self, reservation: Reservation) -> None:
+        for scope in reservation.lane.scopes:
+            gate = scope.gate
+            if gate.window:
+                gate.answered(reservation.sent)
+                _open_if_learned(scope)
+
+    def _refused(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
+        said = [reading.refused] if reading.refused is not None else list(reading.observations)
+        matched = self._match(reservation, said, now, events)
+        culprits: dict[Account, tuple[int, int, int] | None] = {}
+        for ticket in reservation.tickets:
+            told = matched.get(ticket.account)
+            if told is not None and (reading.refused is not None or told.remaining < ticket.charged):
+                requested = told.requested if told.requested is not None else ticket.charged
+                culprits[ticket.account] = (told.limit, told.remaining, requested)
+        if not culprits and reading.refused is None:
+            culprits = dict.fromkeys(_blame(reservation.tickets))
+            self._close(reservation.lane.scopes[0].gate, reservation, reading, now, events)
+        for ticket in reservation.tickets:
+            account = ticket.account
+            charged = account.dimension in self._provider.refusals_charged
+            if account not in culprits:
+                if not charged:
+                    account.refund(ticket, now)
+                continue
+            before = account.bucket.quota.amount if account.known else None
+            if account.refused(ticket, reservation.sent, now, culprits[account], charged=charged):
+                _note_change(account, before, events)
+        for scope in reservation.lane.scopes:
+            _open_if_learned(scope)
+
+    def _close(self, gate: Gate, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
+        delay = self._backoff.delay(gate.closings + 1, self._chance, reading.delay)
+        if gate.close(reservation.sent, now, now + delay):
+            cause = reading.cause.value if reading.cause else ""
+            events.append(Paused(gate.scope, cause, delay / SECOND))
+
+    def _correct(self, reservation: Reservation, usage: Usage, now: int) -> None:
+        used = {"tokens": usage.tokens, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        for ticket in reservation.tickets:
+            units = used.get(ticket.account.dimension.value)
+            if units is not None:
+                ticket.account.correct(ticket, units, now)
+
+    # ---- whom an observation is about
+
+    def _match(
+        self,
+        reservation: Reservation,
+        observations: "list[Observation] | tuple[Observation, ...]",
+        now: int,
+        events: list[Event],
+    ) -> dict[Account, Observation]:
+        matched: dict[Account, Observation] = {}
+        for said in observations:
+            scope = _scope_of(reservation.lane.scopes, project=said.project)
+            if scope is None:
+                continue
+            account = scope.account_for(said.dimension, said.window, said.limit)
+            if account is None:
+                self._open(scope, reservation, said, now, events)
+                continue
+            if not account.known and said.window is not None:
+                account.assume(said.window)
+            matched[account] = said
+        return matched
+
+    def _open(self, scope: Scope, reservation: Reservation, said: Observation, now: int, events: list[Event]) -> None:
+        """Open an account for a bucket that nobody knew of: a day's beside the minute's, or images."""
+        window = said.window or MINUTE
+        if window not in {MINUTE, DAY}:
+            return
+        sibling = next((t for t in reservation.tickets if t.account.dimension is said.dimension), None)
+        charged_after = sibling.account.total - sibling.total if sibling is not None else 0
+        account = self._book.open_account(scope, Quota(said.dimension, said.limit, window), now)
+        account.begin(said.remaining, reservation.sent, now, charged_after)
+        for lane in scope.lanes:
+            lane.rebuild()
+        _note_change(account, None, events)
+
+
+def _scope_of(scopes: tuple[Scope, ...], *, project: bool) -> Scope | None:
+    return next((scope for scope in scopes if (scope.project is not None) is project and not scope.local), None)
+
+
+def _blame(tickets: list[Ticket]) -> list[Account]:
+    """Return the account that a refusal without numbers most likely comes from: all, where nothing is known."""
+    timed = [ticket.account for ticket in tickets if ticket.account.bucket.rate]
+    known = [account for account in timed if account.known]
+    if not known:
+        return timed
+    return [min(known, key=lambda account: account.bucket.level / account.bucket.capacity)]
+
+
+def _open_if_learned(scope: Scope) -> None:
+    if not scope.configured and any(account.known for account in scope.accounts):
+        scope.gate.learned()
+
+
+def _note_change(account: Account, before: int | None, events: list[Event]) -> None:
+    quota = account.bucket.quota
+    if before is None:
+        logger.info("%s: the %s limit is %d, as the provider says", account.scope, quota.name, quota.amount)
+    else:
+        logger.warning(
+            "%s: the %s limit is %d, not %d, as the provider says", account.scope, quota.name, quota.amount, before
+        )
+    events.append(LimitChanged(account.scope, quota.name, before, quota.amount))

@@ -1,0 +1,136 @@
+"""A reservation: a charge that is held for one attempt, and ends exactly once."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from scheduler.core.quota import Charge
+from scheduler.core.reconcile import Ticket
+from scheduler.errors import ReservationClosed
+from scheduler.providers.base import Outcome, Reading, Usage
+
+if TYPE_CHECKING:
+    from scheduler.engine.admission import Admission
+    from scheduler.engine.lane import Lane
+
+
+class Reservation:
+    """The right to send one request now.
+
+    It ends by ``settle`` (it was sent), by ``cancel`` (it never was; the charge comes back), or, when nobody can end
+    it any more because it was forgotten, by expiry (the charge stays). Ending it twice raises ``ReservationClosed``.
+    """
+
+    __slots__ = (
+        "_admission",
+        "charge",
+        "ended_by",
+        "granted_at",
+        "lane",
+        "model",
+        "outcome",
+        "sent",
+        "tickets",
+        "waited",
+    )
+
+    def __init__(
+        self,
+        admission: "Admission",
+        lane: "Lane",
+        model: str,
+        charge: Charge,
+        tickets: list[Ticket],
+        now: int,
+        waited: int,
+    ) -> None:
+        """Made by the admission when it grants."""
+        self._admission = admission
+        self.lane = lane
+        self.model = model
+        self.charge = charge
+        self.tickets = tickets
+        self.sent = now
+        self.waited = waited
+        """Nanoseconds that the request waited for its turn."""
+        self.outcome: Outcome | None = None
+        self.ended_by: str | None = None
+
+    def mark_sent(self) -> None:
+        """Say that the request is sent only now: where something lies between the grant and the sending."""
+        self.sent = self._admission.clock.now()
+
+    def observe(
+        self, headers: Mapping[str, str], status: int = 200, body: bytes | None = None, *, at: int | None = None
+    ) -> Reading:
+        """Tell what the provider answered, and return what it means.
+
+        Args:
+            headers: The answer's headers; names in any case.
+            status: Its HTTP status.
+            body: Its body where it is at hand; refusals say the most there.
+            at: When the headers came, in nanoseconds of the scheduler's clock; now by default.
+
+        Raises:
+            ReservationClosed: If the reservation has ended.
+        """
+        self._still_open()
+        reading = self._admission.provider.read(status, headers, body)
+        self._admission.learn(self, reading, at)
+        return reading
+
+    def learn(self, reading: Reading, at: int | None = None) -> None:
+        """Tell what an answer meant that was read elsewhere. See ``observe``."""
+        self._still_open()
+        self._admission.learn(self, reading, at)
+
+    def settle(self, tokens: int | None = None, *, usage: Usage | None = None) -> None:
+        """End it: the request was sent.
+
+        Args:
+            tokens: Tokens that the provider billed, where nothing more is known.
+            usage: What the provider billed.
+
+        Raises:
+            ReservationClosed: If the reservation has ended.
+        """
+        if usage is None and tokens is not None:
+            usage = Usage(input_tokens=tokens)
+        self._end("settle", usage)
+
+    def cancel(self) -> None:
+        """End it: the request was never sent, and the charge comes back.
+
+        Raises:
+            ReservationClosed: If the reservation has ended.
+        """
+        self._end("cancel", None)
+
+    def _still_open(self) -> None:
+        if self.ended_by is not None:
+            raise ReservationClosed(self.ended_by)
+
+    def _end(self, how: str, usage: Usage | None) -> None:
+        self._still_open()
+        self.ended_by = how
+        self._admission.ended(self, usage)
+
+    def close(self, error: BaseException | None) -> None:
+        """End it if nobody has: an error makes the outcome unknown. The charge is kept either way."""
+        if self.ended_by is None:
+            if error is not None and self.outcome is None:
+                self.outcome = Outcome.UNKNOWN
+            self._end("settle", None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(error)
+
+    def __del__(self) -> None:
+        if self.ended_by is None:
+            self.ended_by = "expiry"
+            self._admission.expired(self)

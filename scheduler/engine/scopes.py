@@ -1,0 +1,191 @@
+"""Scopes: whom a limit binds, and which accounts a request draws on.
+
+A rule names models (or patterns of models) and the quotas that they share. A model that no rule names gets a scope of
+its own when it is first seen, and its limits are learned. Names come from request bodies, so the number of learned
+scopes is bounded: the longest idle one makes room, and where none is idle a common scope takes the rest.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from scheduler.core.gate import Gate
+from scheduler.core.quota import HOUR, MINUTE, Dimension, Quota
+from scheduler.core.reconcile import Account
+from scheduler.engine.leases import AccountSource
+
+if TYPE_CHECKING:
+    from scheduler.engine.lane import Lane
+
+OTHER = "other"
+"""The scope, and the metric label, of models beyond the bound."""
+
+LEARNED_MOST = 1_000
+LEARNED_AGE = HOUR
+"""How many scopes are learned, and how long one is kept that nobody uses, in nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Limits that some models share.
+
+    Attributes:
+        scope: Name of the scope.
+        models: Names, or patterns with ``*`` and ``?``, of the models that draw on it together.
+        quotas: What binds them. Dimensions of requests and tokens that none of these counts are learned.
+    """
+
+    scope: str
+    models: tuple[str, ...]
+    quotas: tuple[Quota, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Scope:
+    """Accounts and gate of an organization or a project, for one group of models."""
+
+    name: str
+    project: str | None
+    accounts: list[Account]
+    gate: Gate
+    configured: bool
+    sent: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
+    ignored: int = 0
+    """Header fields that were not believed."""
+    flying: int = 0
+    used: int = 0
+    local: bool = False
+    """Whether it binds this process only, and no provider speaks of it."""
+    lanes: "list[Lane]" = field(default_factory=list)
+
+    def account_for(self, dimension: Dimension, window: int | None, limit: int) -> Account | None:
+        """Return the account that an observation speaks of, or None if there is none yet.
+
+        Where the window is known it decides. Otherwise the same limit does, then an account that knows nothing, then
+        the shortest window.
+        """
+        counted = [account for account in self.accounts if account.dimension is dimension]
+        for account in counted:
+            if account.known and account.bucket.quota.window == window:
+                return account
+        unknown = next((account for account in counted if not account.known), None)
+        if window is not None:
+            return unknown
+        same = next((account for account in counted if account.known and account.bucket.quota.amount == limit), None)
+        known = min(
+            (account for account in counted if account.known),
+            key=lambda account: account.bucket.quota.window,
+            default=None,
+        )
+        return same or unknown or known
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it is in flight or waiting."""
+        return not self.flying and not any(lane.queue for lane in self.lanes)
+
+
+class ScopeBook:
+    """Finds, and makes, the scopes of a model."""
+
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        project_rules: Mapping[str, Iterable[Rule]],
+        source: AccountSource,
+        *,
+        learn: bool = True,
+    ) -> None:
+        """Begin with *rules* for the organization and *project_rules* by project.
+
+        Args:
+            rules: The organization's rules.
+            project_rules: Rules by project name.
+            source: Where accounts come from.
+            learn: Whether models without a rule are learned; otherwise nothing binds them.
+        """
+        self._rules: dict[str | None, tuple[Rule, ...]] = {
+            None: tuple(rules),
+            **{name: tuple(each) for name, each in project_rules.items()},
+        }
+        self._source = source
+        self._learn = learn
+        self._scopes: dict[tuple[str | None, str], Scope] = {}
+        self._learned: dict[str, Scope] = {}
+
+    def __iter__(self) -> Iterator[Scope]:
+        return iter([*self._scopes.values(), *self._learned.values()])
+
+    def scopes_for(self, model: str, project: str | None, now: int) -> tuple[tuple[Scope, ...], list[Scope]]:
+        """Return the scopes whose accounts a request for *model* draws on, and those that were dropped to make room."""
+        dropped: list[Scope] = []
+        found = []
+        rule = _match(self._rules[None], model)
+        if rule is not None:
+            found.append(self._configured(rule, None, now))
+        elif self._learn:
+            found.append(self._learned_scope(model, now, dropped))
+        if project is not None and (rule := _match(self._rules.get(project, ()), model)) is not None:
+            found.append(self._configured(rule, project, now))
+        return tuple(found), dropped
+
+    def _configured(self, rule: Rule, project: str | None, now: int) -> Scope:
+        key = (project, rule.scope)
+        if key not in self._scopes:
+            name = rule.scope if project is None else f"{project}/{rule.scope}"
+            accounts = [self._source.open(name, quota, now, known=True) for quota in rule.quotas]
+            if project is None:
+                counted = {quota.dimension for quota in rule.quotas}
+                accounts += self._unknown(name, {Dimension.REQUESTS, Dimension.TOKENS} - counted, now)
+            self._scopes[key] = Scope(name, project, accounts, Gate(name), configured=True)
+        return self._scopes[key]
+
+    def _learned_scope(self, model: str, now: int, dropped: list[Scope]) -> Scope:
+        if model in self._learned:
+            return self._learned[model]
+        dropped += self._make_room(now)
+        if len(self._learned) >= LEARNED_MOST:
+            model = OTHER
+        if model not in self._learned:
+            accounts = self._unknown(model, {Dimension.REQUESTS, Dimension.TOKENS}, now)
+            self._learned[model] = Scope(model, None, accounts, Gate(model, probing=True), configured=False, used=now)
+        return self._learned[model]
+
+    def _make_room(self, now: int) -> list[Scope]:
+        """Drop the scopes that nobody used for long, and the longest unused idle one if there are too many."""
+        old = [name for name, scope in self._learned.items() if scope.idle and scope.used < now - LEARNED_AGE]
+        if len(self._learned) - len(old) >= LEARNED_MOST:
+            idle = [name for name, scope in self._learned.items() if scope.idle and name not in old]
+            old += sorted(idle, key=lambda name: self._learned[name].used)[:1]
+        return [self._learned.pop(name) for name in old]
+
+    def _unknown(self, name: str, dimensions: Iterable[Dimension], now: int) -> list[Account]:
+        return [self._source.open(name, Quota(each, 1, MINUTE), now, known=False) for each in sorted(dimensions)]
+
+    def open_account(self, scope: Scope, quota: Quota, now: int) -> Account:
+        """Add an account to a scope, for a limit that was learned."""
+        account = self._source.open(scope.name, quota, now, known=True)
+        scope.accounts.append(account)
+        return account
+
+
+_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}\Z")
+
+
+def _match(rules: Sequence[Rule], model: str) -> Rule | None:
+    """Return the most particular rule: an exact name before a pattern, a longer pattern before a shorter one."""
+    family = _SNAPSHOT.sub("", model)  # a dated snapshot draws on its model's limits
+    best: tuple[bool, int] | None = None
+    found = None
+    for rule in rules:
+        for name in rule.models:
+            exact = name in {model, family}
+            if exact or fnmatchcase(model, name):
+                rank = (exact, len(name))
+                if best is None or rank > best:
+                    best, found = rank, rule
+    return found

@@ -1,0 +1,193 @@
+"""What can be seen of the engine from outside: frozen values, true at one instant."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scheduler.core.bucket import NEVER
+from scheduler.core.quota import SECOND
+from scheduler.core.reconcile import WHOLE, Account
+from scheduler.engine.admission import Admission
+from scheduler.engine.lane import Lane
+from scheduler.engine.scopes import Scope
+from scheduler.engine.tally import WAIT_BOUNDS
+from scheduler.providers.base import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class BucketStatistics:
+    """A bucket, and what has been learned about it.
+
+    Attributes:
+        quota: Short name, such as ``tpm``.
+        dimension: What is counted.
+        window: Seconds of its window; 0 for concurrency.
+        limit: Units a window brings, or None where that is not known yet.
+        level: Units that lie in it, as far as is known; below zero is debt. None where the limit is not known.
+        cushion: Units that are kept back for what cannot be seen.
+        forecast_error: The largest recent error of our forecasts of the level, in units.
+        share: Share of the refill that is used where no header tells.
+        pace: Multiple of the refill at which it may be emptied, or None where that is not held back.
+        charged: Units charged since the beginning.
+        refusals: Refusals that it caused.
+        charge_ratio: What refusals say that requests take, over what was estimated; 1.0 if none said.
+    """
+
+    quota: str
+    dimension: str
+    window: float
+    limit: int | None
+    level: int | None
+    cushion: int
+    forecast_error: int
+    share: float
+    pace: float | None
+    charged: int
+    refusals: int
+    charge_ratio: float
+
+    @classmethod
+    def of(cls, account: Account, now: int) -> "BucketStatistics":
+        """Look at an account."""
+        bucket = account.bucket
+        bucket.advance(now)
+        return cls(
+            quota=bucket.quota.name,
+            dimension=account.dimension.value,
+            window=bucket.quota.window / SECOND,
+            limit=bucket.quota.amount if account.known else None,
+            level=bucket.whole if account.known else None,
+            cushion=account.cushion // bucket.scale,
+            forecast_error=account.forecast_error(now) // bucket.scale,
+            share=account.share / WHOLE,
+            pace=None if account.pace is None else account.pace.permille / 1000,
+            charged=account.total,
+            refusals=account.refusals,
+            charge_ratio=account.asked / account.guessed if account.guessed else 1.0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeStatistics:
+    """A scope.
+
+    Attributes:
+        name: Its name.
+        project: The project that it binds, or None for the organization.
+        buckets: Its buckets.
+        sent: Requests let through.
+        outcomes: How attempts ended, by outcome.
+        ignored_headers: Header fields that were not believed.
+        in_flight: Requests let through and not ended.
+        queued: Requests that wait in its lanes.
+        paused: Whether its gate is closed or probing.
+        configured: Whether somebody named it, rather than a request's body.
+    """
+
+    name: str
+    project: str | None
+    buckets: tuple[BucketStatistics, ...]
+    sent: int
+    outcomes: Mapping[str, int]
+    ignored_headers: int
+    in_flight: int
+    queued: int
+    paused: bool
+    configured: bool
+
+    @classmethod
+    def of(cls, scope: Scope, now: int) -> "ScopeStatistics":
+        """Look at a scope."""
+        return cls(
+            name=scope.name,
+            project=scope.project,
+            buckets=tuple(BucketStatistics.of(account, now) for account in scope.accounts),
+            sent=scope.sent,
+            outcomes=dict(scope.outcomes),
+            ignored_headers=scope.ignored,
+            in_flight=scope.flying,
+            queued=sum(len(lane.queue) for lane in scope.lanes),
+            paused=not scope.gate.is_open,
+            configured=scope.configured,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatistics:
+    """A lane that has waiters.
+
+    Attributes:
+        scope: Name of its first scope.
+        queued: Waiters.
+        blocked_by: Short name of the quota that holds its head back, ``gate``, or "" where a better lane does.
+        ready_in: Seconds until its head may go, or None where only an event can free it.
+        oldest: Seconds that the head has waited.
+    """
+
+    scope: str
+    queued: int
+    blocked_by: str
+    ready_in: float | None
+    oldest: float
+
+    @classmethod
+    def of(cls, lane: Lane, now: int) -> "LaneStatistics":
+        """Look at a lane."""
+        blocker = lane.blocker
+        head = lane.queue.head()
+        return cls(
+            scope=lane.name,
+            queued=len(lane.queue),
+            blocked_by=blocker.bucket.quota.name if isinstance(blocker, Account) else "gate" if blocker else "",
+            ready_in=None if lane.ready_at >= NEVER else max(0, lane.ready_at - now) / SECOND,
+            oldest=0.0 if head is None else (now - head.submitted) / SECOND,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Everything that can be seen.
+
+    Attributes:
+        scopes: All scopes, with their buckets.
+        lanes: The lanes that have waiters.
+        sent: Attempts let through.
+        refusals: Attempts answered 429.
+        retries: Attempts after the first.
+        queued: Requests that wait.
+        in_flight: Requests let through and not ended.
+        usage: What the provider billed.
+        cost: US dollars that this cost, where prices are known.
+        waits: Requests by the upper bound of their wait in seconds; the last key is infinity.
+        wait_sum: Seconds that all requests waited together.
+    """
+
+    scopes: tuple[ScopeStatistics, ...]
+    lanes: tuple[LaneStatistics, ...]
+    sent: int
+    refusals: int
+    retries: int
+    queued: int
+    in_flight: int
+    usage: Usage
+    cost: float
+    waits: Mapping[float, int]
+    wait_sum: float
+
+
+def look(admission: Admission, now: int) -> Statistics:
+    """Look at an admission; called while nothing moves."""
+    tally = admission.tally
+    scopes = [*admission.book, *([admission.local] if admission.local is not None else [])]
+    return Statistics(
+        scopes=tuple(ScopeStatistics.of(scope, now) for scope in scopes),
+        lanes=tuple(LaneStatistics.of(lane, now) for lane in admission.lanes if lane.queue),
+        sent=tally.sent,
+        refusals=tally.refusals,
+        retries=tally.retries,
+        queued=admission.queued,
+        in_flight=tally.in_flight,
+        usage=tally.usage,
+        cost=tally.cost,
+        waits=dict(zip((*WAIT_BOUNDS, float("inf")), tally.waits, strict=True)),
+        wait_sum=tally.wait_sum / SECOND,
+    )

@@ -1,0 +1,476 @@
+"""``Scheduler``: puts the rooms together."""
+
+import functools
+import inspect
+import os
+import random
+import warnings
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+import anyio
+import anyio.abc
+import httpx
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from scheduler.clock import Clock, SystemClock
+from scheduler.config import read_settings, rules_from, rules_of_tier
+from scheduler.core.backoff import RetryBudget
+from scheduler.core.gate import Gate
+from scheduler.core.quota import SECOND, Charge, Dimension, Quota, Refill
+from scheduler.core.reconcile import Account
+from scheduler.engine.admission import Admission
+from scheduler.engine.attempts import RetryPolicy
+from scheduler.engine.entry import Entry
+from scheduler.engine.events import Event
+from scheduler.engine.leases import SoleOwner
+from scheduler.engine.reservation import Reservation
+from scheduler.engine.scopes import Scope, ScopeBook
+from scheduler.engine.statistics import Statistics, look
+from scheduler.errors import ConfigurationError, SchedulerError
+from scheduler.http.client import make_client
+from scheduler.http.driver import Driver, Job
+from scheduler.providers import catalogue
+from scheduler.providers.base import Provider, Usage
+from scheduler.providers.registry import provider_named
+from scheduler.telemetry.collector import SchedulerCollector
+from scheduler.tokens.text import TiktokenCounter
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Limits = Mapping[str, Mapping[str, int]]
+
+
+class Priority(IntEnum):
+    """Who goes first: the lowest. Any integer between is a priority too."""
+
+    INTERACTIVE = 0
+    NORMAL = 50
+    BATCH = 100
+
+
+def priority_of(value: int | str) -> int:
+    """Return the priority that a number or a name means.
+
+    Raises:
+        ConfigurationError: If it means none.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    try:
+        return Priority[str(value).upper()]
+    except KeyError:
+        known = ", ".join(each.name.lower() for each in Priority)
+        raise ConfigurationError(f"{value!r:.40} is no priority", "priority", f"write a number, or {known}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One result of ``map``.
+
+    Attributes:
+        index: Position of the body that it belongs to.
+        response: The response, its body read, or None where none came.
+        error: Why it failed, or None.
+        usage: What the provider billed, where the answer says it.
+    """
+
+    index: int
+    response: httpx.Response | None
+    error: SchedulerError | None
+    usage: Usage | None
+
+
+class Scheduler:
+    """Lets requests to a rate-limited API through, in order, as fast as its limits allow and no faster.
+
+    One scheduler serves several threads, several event loops, and one ``asyncio.run`` after another. ``reserve`` and
+    its kin need no lifecycle; ``request`` and ``map`` own an HTTP client and are used inside ``async with``.
+
+    Args:
+        provider: Name of the provider, or an adapter.
+        tier: Take the limits that the provider publishes for this tier.
+        limits: Limits by model or pattern; they count before the tier's. With neither, limits are learned.
+        project_limits: Project -> limits that bind it in addition.
+        concurrency: The most requests that may be in flight, over all models.
+        max_queued: The most requests that may wait; unbounded if None.
+        base_url: Where the provider is, if not at its own address.
+        api_key: The key; taken from the provider's environment variable if None.
+        timeout: Seconds that one answer may take.
+        max_attempts: Times that ``request`` and ``map`` send a request at most.
+        registry: A Prometheus registry to add the metrics to.
+        transport: What sends for ``request`` and ``map``, instead of httpx's own.
+        allow_plain_http: Whether the key may go over plain http to another machine.
+        clock: Where instants come from; for tests.
+        seed: Seed of the jitter; for tests.
+
+    Raises:
+        ConfigurationError: If a setting is unusable; it names the key and the mend.
+    """
+
+    def __init__(
+        self,
+        provider: str | Provider = "openai",
+        *,
+        tier: str | int | None = None,
+        limits: Limits | None = None,
+        project_limits: Mapping[str, Limits] | None = None,
+        concurrency: int | None = None,
+        max_queued: int | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 600.0,
+        max_attempts: int = 10,
+        registry: CollectorRegistry | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        allow_plain_http: bool = False,
+        clock: Clock | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.provider = provider_named(provider, TiktokenCounter(), base_url) if isinstance(provider, str) else provider
+        self._clock: Clock = clock or SystemClock()
+        self._key = api_key
+        self._timeout = _positive(timeout, "timeout")
+        self._transport = transport
+        self._allow_plain_http = allow_plain_http
+        self._chance = random.Random(seed).random  # noqa: S311 -- jitter, not secrets
+        self._policy = RetryPolicy(max_attempts=int(_positive(max_attempts, "max_attempts")))
+        self._budget = RetryBudget(now=self._clock.now())
+        self._catalogue = catalogue.load(self.provider.name)
+        rules = rules_from(limits or {}) + (rules_of_tier(self.provider.name, str(tier)) if tier is not None else ())
+        project_rules = {
+            name: rules_from(each, key=f"project_limits.{name}") for name, each in (project_limits or {}).items()
+        }
+        self.admission = Admission(
+            self.provider,
+            ScopeBook(rules, project_rules, SoleOwner()),
+            self._clock,
+            local=self._local(concurrency),
+            max_queued=None if max_queued is None else int(_positive(max_queued, "max_queued")),
+            chance=self._chance,
+            price=self._cost,
+        )
+        self._driver: Driver | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._group: anyio.abc.TaskGroup | None = None
+        self._closing = False
+        self._forked = False
+        _SCHEDULERS.add(self)
+        if registry is not None:
+            registry.register(SchedulerCollector(self.statistics))
+
+    @classmethod
+    def from_file(cls, path: str | Path, **overrides: Any) -> Self:
+        """Make a scheduler from a configuration file; *overrides* are arguments that count before the file's.
+
+        Raises:
+            ConfigurationError: If anything in it is unusable; it names file, key and mend.
+        """
+        settings = msgspec.structs.asdict(read_settings(path))
+        try:
+            return cls(**{**settings, **overrides})
+        except ConfigurationError as error:
+            error.file = error.file or str(path)
+            raise
+
+    def _local(self, concurrency: int | None) -> Scope | None:
+        if concurrency is None:
+            return None
+        quota = Quota(Dimension.CONCURRENCY, int(_positive(concurrency, "concurrency")), 0, refill=Refill.RELEASE)
+        account = Account(quota, self._clock.now(), scope="local")
+        return Scope("local", None, [account], Gate("local"), configured=True, local=True)
+
+    def _cost(self, model: str, usage: Usage) -> float:
+        price = self._catalogue.price(model)
+        return price.cost(usage) if price is not None else 0.0
+
+    # ---- one attempt at a time
+
+    def reserve(
+        self,
+        model: str = "",
+        *,
+        tokens: int = 0,
+        requests: int = 1,
+        images: int = 0,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        priority: int | str = Priority.NORMAL,
+        project: str | None = None,
+        timeout: float | None = None,
+    ) -> Entry:
+        """Wait for a turn: ``async with scheduler.reserve(...) as reservation``, or ``with`` in a thread.
+
+        Leaving the block unsettled keeps the charge; an exception makes the outcome unknown and keeps it too.
+
+        Args:
+            model: Model that the request names.
+            tokens: Tokens that it is expected to be charged, in and out.
+            requests: Requests that it counts as.
+            images: Images that it is charged.
+            input_tokens: Tokens charged to limits of input alone.
+            output_tokens: Tokens charged to limits of output alone.
+            priority: Who goes first; the lowest.
+            project: Project that it is sent in.
+            timeout: Seconds that it may wait.
+
+        Raises:
+            RequestTooLarge: On entering, if it can never go.
+            QueueFull: On entering, if as many wait as may.
+            DeadlineUnattainable: On entering, if its turn did not come within *timeout*.
+        """
+        charge = Charge(requests, tokens, input_tokens, output_tokens, images)
+        if type(priority) is not int:
+            priority = priority_of(priority)
+        wait = None if timeout is None else int(timeout * SECOND)
+        if self._forked:
+            self._warn_forked()
+        return Entry(self.admission, model, project, charge, priority, timeout=wait)
+
+    def reserve_nowait(
+        self,
+        model: str = "",
+        *,
+        tokens: int = 0,
+        requests: int = 1,
+        images: int = 0,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        project: str | None = None,
+    ) -> Reservation:
+        """Return a reservation at once, or raise an error that says when. See ``reserve``.
+
+        Raises:
+            RequestTooLarge: If it can never go.
+            DeadlineUnattainable: If it cannot go now; ``expected_wait`` says in how many seconds it could.
+        """
+        if self._forked:
+            self._warn_forked()
+        charge = Charge(requests, tokens, input_tokens, output_tokens, images)
+        return self.admission.try_now(model, project, charge)
+
+    def throttled(
+        self, *, model: str = "", tokens: int = 0, priority: int | str = Priority.NORMAL, project: str | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorate a function, asynchronous or not, so that each call waits for its turn first."""
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            if inspect.iscoroutinefunction(function):
+
+                @functools.wraps(function)
+                async def wait_and_call(*args: P.args, **kwargs: P.kwargs) -> Any:
+                    async with self.reserve(model, tokens=tokens, priority=priority, project=project):
+                        return await function(*args, **kwargs)
+
+                return wait_and_call  # type: ignore[return-value]  # a coroutine function, as *function* is
+
+            @functools.wraps(function)
+            def block_and_call(*args: P.args, **kwargs: P.kwargs) -> R:
+                with self.reserve(model, tokens=tokens, priority=priority, project=project):
+                    return function(*args, **kwargs)
+
+            return block_and_call
+
+        return decorate
+
+    # ---- whole requests
+
+    async def __aenter__(self) -> Self:
+        key = self._key if self._key is not None else os.environ.get(self.provider.key_variable)
+        self._client = make_client(
+            self.provider,
+            key,
+            timeout=self._timeout,
+            transport=self._transport,
+            allow_plain_http=self._allow_plain_http,
+        )
+        self._driver = Driver(self.admission, self.provider, self._client, self._policy, self._budget, self._chance)
+        self._closing = False
+        self._group = await anyio.create_task_group().__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._client is not None
+        assert self._group is not None
+        client, group = self._client, self._group
+        self._client = self._driver = self._group = None
+        group.cancel_scope.cancel()
+        try:
+            await group.__aexit__(kind, error, traceback)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await client.aclose()
+
+    @property
+    def driver(self) -> Driver:
+        """What carries out whole requests.
+
+        Raises:
+            RuntimeError: Outside ``async with``.
+        """
+        if self._driver is None:
+            raise RuntimeError("use request and map inside `async with Scheduler(...) as scheduler:`")
+        return self._driver
+
+    def job(
+        self,
+        method: str,
+        url: str,
+        body: Mapping[str, Any],
+        *,
+        priority: int | str = Priority.NORMAL,
+        tenant: str | None = None,
+        project: str | None = None,
+        timeout: float | None = None,
+    ) -> Job:
+        """Describe a whole request.
+
+        Raises:
+            InvalidRequest: If it cannot be sent as it is.
+        """
+        call = self.provider.describe(method, url, body)
+        wait = None if timeout is None else int(timeout * SECOND)
+        return Job(call, msgspec.json.encode(body), priority_of(priority), tenant, project, wait)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        json: Mapping[str, Any],
+        priority: int | str = Priority.NORMAL,
+        tenant: str | None = None,
+        project: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 -- it bounds waits and attempts, not this coroutine
+    ) -> httpx.Response:
+        """Send a request when its turn comes, as often as need be, and return the successful response.
+
+        Args:
+            method: HTTP method.
+            url: Relative path of a known endpoint, such as ``/v1/chat/completions``.
+            json: The body.
+            priority: Who goes first; the lowest.
+            tenant: On whose behalf it is sent.
+            project: Project that it is sent in.
+            timeout: Seconds for waiting and all attempts together.
+
+        Raises:
+            InvalidRequest: If it cannot be sent as it is.
+            SchedulerError: If it failed for good; see ``scheduler.errors``.
+            RuntimeError: Outside ``async with``, or after ``drain``.
+        """
+        self._refuse_closing()
+        job = self.job(method, url, json, priority=priority, tenant=tenant, project=project, timeout=timeout)
+        answer = await self.driver.perform(job)
+        if answer.error is not None:
+            raise answer.error
+        assert answer.response is not None
+        return answer.response
+
+    async def map(
+        self,
+        bodies: Iterable[Mapping[str, Any]],
+        *,
+        url: str = "/v1/chat/completions",
+        priority: int | str = Priority.BATCH,
+        project: str | None = None,
+        most: int = 1_000,
+    ) -> AsyncIterator[Result]:
+        """Send many requests and yield their results as they come; nothing is raised for a single failure.
+
+        Args:
+            bodies: The bodies, read as they are needed.
+            url: Endpoint of all.
+            priority: Who goes first; the lowest.
+            project: Project that they are sent in.
+            most: How many may be waiting or in flight.
+        """
+        self._refuse_closing()
+        driver = self.driver
+        assert self._group is not None
+        send, receive = anyio.create_memory_object_stream[Result](most)
+        slots = anyio.Semaphore(most)
+        inside = anyio.CancelScope()
+
+        async def one(index: int, body: Mapping[str, Any]) -> None:
+            try:
+                answer = await driver.perform(self.job("POST", url, body, priority=priority, project=project))
+                result = Result(index, answer.response, answer.error, answer.usage)
+            except SchedulerError as error:
+                result = Result(index, None, error, None)
+            send.send_nowait(result)
+
+        async def feed() -> None:
+            with inside, send:
+                async with anyio.create_task_group() as workers:
+                    for index, body in enumerate(bodies):
+                        await slots.acquire()
+                        workers.start_soon(one, index, body)
+
+        # The workers live in the scheduler's group, not in this generator: it may be left at any yield.
+        self._group.start_soon(feed)
+        try:
+            with receive:
+                async for result in receive:
+                    slots.release()
+                    yield result
+        finally:
+            inside.cancel()
+
+    # ---- looking and ending
+
+    def statistics(self) -> Statistics:
+        """Return everything that can be seen, at one instant."""
+        return self.admission.look(lambda now: look(self.admission, now))
+
+    def on_event(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Tell *listener* of every event; it may look and never decide. Return what stops that."""
+        self.admission.listeners.append(listener)
+        return lambda: self.admission.listeners.remove(listener)
+
+    async def drain(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 -- it bounds the waiting, and says so
+        """Refuse new requests and wait until nothing waits or flies; return whether that came within *timeout* seconds."""
+        self._closing = True
+        with anyio.move_on_after(timeout) as scope:
+            await self.admission.wait_idle()
+        return not scope.cancelled_caught
+
+    def _refuse_closing(self) -> None:
+        if self._closing:
+            raise RuntimeError("this scheduler is draining; make another, or enter it again")
+
+    def _warn_forked(self) -> None:
+        self._forked = False
+        warnings.warn(
+            "this process was forked from one that uses the same scheduler; both now spend the whole budget. Make a "
+            "scheduler in each process, or share a store",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _positive(value: Any, key: str) -> float:
+    if type(value) not in {int, float} or not value > 0:
+        raise ConfigurationError(f"{value!r:.40} is not above 0", key, "write a number above 0, or leave it out")
+    return float(value)
+
+
+_SCHEDULERS: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for scheduler in _SCHEDULERS:
+        scheduler._forked = True  # noqa: SLF001 -- the same file
+        scheduler.admission.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,1 @@
+"""The HTTP seam: clients, and the driver that sends what was admitted."""

@@ -1,0 +1,1 @@
+"""What can be watched: Prometheus metrics and the live view."""

@@ -1,0 +1,130 @@
+"""Prometheus metrics, read from the engine's own counters when somebody scrapes.
+
+The hot path touches no metric. Labels are configured names: scopes that were learned from model names in requests are
+all labelled ``other``, since those names are anybody's to invent.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from scheduler.engine.scopes import OTHER
+from scheduler.engine.statistics import BucketStatistics, ScopeStatistics, Statistics
+
+_PLACE = ("scope", "project")
+_BUCKET = (*_PLACE, "quota")
+
+
+class SchedulerCollector(Collector):
+    """Turns statistics into metrics."""
+
+    def __init__(self, statistics: Callable[[], Statistics]) -> None:
+        """Ask *statistics* at every scrape."""
+        self._statistics = statistics
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing, so that registering does not collect."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics as they are now."""
+        seen = self._statistics()
+        yield from _totals(seen)
+        yield from _by_scope(seen)
+        yield from _by_bucket(seen)
+        yield _waits(seen)
+
+
+def _counter(name: str, words: str, value: float) -> Metric:
+    return CounterMetricFamily(f"scheduler_{name}", words, value=value)
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"scheduler_{name}", words, value=value)
+
+
+def _totals(seen: Statistics) -> Iterator[Metric]:
+    tokens = CounterMetricFamily("scheduler_tokens", "Tokens that the provider billed.", labels=("direction",))
+    tokens.add_metric(("input",), seen.usage.input_tokens)
+    tokens.add_metric(("output",), seen.usage.output_tokens)
+    yield tokens
+    yield _counter("attempts", "Attempts let through.", seen.sent)
+    yield _counter("refusals", "Attempts answered 429.", seen.refusals)
+    yield _counter("retries", "Attempts after a request's first.", seen.retries)
+    yield _counter("cost_usd", "What the billed usage costs, where prices are known.", seen.cost)
+    yield _gauge("queued", "Requests that wait.", seen.queued)
+    yield _gauge("in_flight", "Requests let through and not ended.", seen.in_flight)
+
+
+def _place(scope: ScopeStatistics) -> tuple[str, str]:
+    return (scope.name if scope.configured else OTHER), scope.project or ""
+
+
+def _by_scope(seen: Statistics) -> Iterator[Metric]:
+    requests: Counter[tuple[str, ...]] = Counter()
+    queued: Counter[tuple[str, ...]] = Counter()
+    flying: Counter[tuple[str, ...]] = Counter()
+    ignored: Counter[tuple[str, ...]] = Counter()
+    paused: Counter[tuple[str, ...]] = Counter()
+    for scope in seen.scopes:
+        place = _place(scope)
+        for outcome, number in scope.outcomes.items():
+            requests[*place, outcome] += number
+        queued[place] += scope.queued
+        flying[place] += scope.in_flight
+        ignored[place] += scope.ignored_headers
+        paused[place] += scope.paused
+    yield _family(CounterMetricFamily, "requests", "Attempts by outcome.", (*_PLACE, "outcome"), requests)
+    yield _family(GaugeMetricFamily, "scope_queued", "Requests that wait, by scope.", _PLACE, queued)
+    yield _family(GaugeMetricFamily, "scope_in_flight", "Requests in flight, by scope.", _PLACE, flying)
+    yield _family(CounterMetricFamily, "ignored_headers", "Header fields that were not believed.", _PLACE, ignored)
+    yield _family(GaugeMetricFamily, "paused", "Scopes that are closed or probing.", _PLACE, paused)
+
+
+def _by_bucket(seen: Statistics) -> Iterator[Metric]:
+    gauges: tuple[tuple[str, str, Callable[[BucketStatistics], float | None]], ...] = (
+        ("bucket_level", "Units that lie in a bucket, as far as is known; debt is below zero.", lambda b: b.level),
+        ("bucket_limit", "Units that one window brings.", lambda b: b.limit),
+        ("bucket_cushion", "Units kept back for what cannot be seen.", lambda b: b.cushion),
+        ("bucket_forecast_error", "Largest recent error of the forecast level, in units.", lambda b: b.forecast_error),
+        ("bucket_pace", "Multiple of the refill at which a bucket may be emptied, while held back.", lambda b: b.pace),
+    )
+    counters: tuple[tuple[str, str, Callable[[BucketStatistics], float | None]], ...] = (
+        ("charged_units", "Units charged.", lambda b: b.charged),
+        ("bucket_refusals", "Refusals by the bucket that caused them.", lambda b: b.refusals),
+    )
+    for family, metrics in ((GaugeMetricFamily, gauges), (CounterMetricFamily, counters)):
+        for name, words, value in metrics:
+            found: Counter[tuple[str, ...]] = Counter()
+            for scope in seen.scopes:
+                for bucket in scope.buckets if scope.configured else ():
+                    number = value(bucket)
+                    if number is not None:
+                        found[*_place(scope), bucket.quota] = number  # type: ignore[assignment]  # floats count too
+            yield _family(family, name, words, _BUCKET, found)
+
+
+def _family(
+    family: type[CounterMetricFamily | GaugeMetricFamily],
+    name: str,
+    words: str,
+    labels: tuple[str, ...],
+    values: Counter[tuple[str, ...]],
+) -> Metric:
+    metric = family(f"scheduler_{name}", words, labels=labels)
+    for key, value in sorted(values.items()):
+        metric.add_metric(key, value)
+    return metric
+
+
+def _waits(seen: Statistics) -> Metric:
+    buckets = []
+    total = 0
+    for bound, number in seen.waits.items():
+        total += number
+        buckets.append(("+Inf" if bound == float("inf") else str(bound), total))
+    metric = HistogramMetricFamily("scheduler_wait_seconds", "Time that requests waited for their turn.")
+    metric.add_metric((), buckets=buckets, sum_value=seen.wait_sum)
+    return metric
