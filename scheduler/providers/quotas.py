@@ -39,7 +39,7 @@ def quota_for(key: str, amount: Any) -> Quota:
         raise ConfigurationError("no such limit", key, "known are " + ", ".join(QUOTA_KEYS))
     if type(amount) is not int or not 1 <= amount <= MOST:
         raise ConfigurationError(
-            f"{amount!r:.40} is no limit", key, f"write a whole number, 1 to {MOST}, or leave it out to lift the limit"
+            "it is not a usable limit", key, f"write a whole number, 1 to {MOST}, or leave it out to lift the limit"
         )
     if key == "concurrency":
         return Quota(Dimension.CONCURRENCY, amount, 0, refill=Refill.RELEASE)

@@ -96,6 +96,12 @@ def test_shapes_of_bodies(body: Any) -> None:
     assert (reading.cause, reading.code, reading.message) == (Cause.RAMP, "slow_down", "m")
 
 
+def test_an_error_that_is_a_string() -> None:
+    """An error without an object around its words is still read."""
+    reading = read(429, b'{"error": "Rate limit reached. Please try again in 2s."}')
+    assert (reading.cause, reading.delay) == (Cause.RATE, 2 * SECOND)
+
+
 def test_fields_of_the_wrong_kind_count_as_absent() -> None:
     """A code that is a number, a type that is a list: the status decides."""
     reading = read(400, error("m", kind=["tokens"], code=429))

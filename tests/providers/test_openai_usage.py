@@ -67,4 +67,5 @@ def test_only_a_success_bills() -> None:
     """A refusal's body has no usage, even if it says so."""
     openai, body = OpenAI(ByteEstimate()), b'{"usage": {"prompt_tokens": 1}}'
     assert openai.read(200, {}, body, url=CHAT).usage == Usage(1)
+    assert Usage(input_tokens=3, cached_tokens=2, output_tokens=4).tokens == 7
     assert openai.read(429, {}, body, url=CHAT).usage is None

@@ -36,7 +36,7 @@ def test_a_quota_goes_by_the_name_that_made_it() -> None:
     assert {key: quota_for(key, 1).name for key in QUOTA_KEYS} == {key: key for key in QUOTA_KEYS}
 
 
-@pytest.mark.parametrize("amount", [0, -1, 1.5, 5.0, "5", True, None, 10**15 + 1, 10**4000])
+@pytest.mark.parametrize("amount", [0, -1, 1.5, 5.0, "5", True, None, 10**15 + 1, pytest.param(10**5000, id="huge")])
 def test_unusable_amounts(amount: Any) -> None:
     """Zero is no way to lift a limit, and a limit is a whole number."""
     with pytest.raises(ConfigurationError) as raised:

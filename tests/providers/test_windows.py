@@ -41,6 +41,7 @@ def test_without_a_charge_of_its_own_one_missing_unit_proves_little() -> None:
     """A nearly full bucket may lack any part of a unit, unless the request itself took a whole one."""
     assert infer_window(30_000, 29_999, 1 * MS, least=0) is None
     assert infer_window(10_000, 9_999, 8_640 * MS, least=0) == DAY
+    assert infer_window(10, 9, 30 * DAY, least=0) is None
 
 
 @given(
