@@ -57,7 +57,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
-        self._clock_resolution = 0.0  # a timer never fires early, or time would stand still
 
     def time(self) -> float:
         """Return the virtual time in seconds."""

@@ -408,7 +408,8 @@ class Account:
     def _note_error(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
         if sent >= self._informed_at:
             bucket = self.bucket
-            error = ticket.expected - (remaining + 1) * bucket.scale
+            sooner = self._total_at(sent + self._tuning.tolerance, later=True) - ticket.total  # if they overtook it
+            error = ticket.expected - (remaining + 1 + sooner) * bucket.scale
             if error > self.forecast_error(now):
                 self._set_error(error, now)
 
