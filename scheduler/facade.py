@@ -437,7 +437,7 @@ class Scheduler:
         return lambda: self.admission.listeners.remove(listener)
 
     async def drain(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 -- it bounds the wait
-        """Refuse new requests and wait until nothing waits or flies; return whether that came within *timeout* seconds."""
+        """Refuse new requests and wait until nothing waits or flies; return whether that came in *timeout* seconds."""
         self._closing = True
         with anyio.move_on_after(timeout) as scope:
             await self.admission.wait_idle()

@@ -415,7 +415,7 @@ class Account:
 
     def forecast_error(self, now: int) -> int:
         """The largest recent forecast error, faded: halved every half-life, linearly in between."""
-        halves, rest = divmod(now - self._error_at, self._tuning.half_life)
+        halves, rest = divmod(max(0, now - self._error_at), self._tuning.half_life)
         error = self._error >> min(halves, 200)
         return error - error * rest // (2 * self._tuning.half_life)
 

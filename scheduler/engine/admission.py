@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from scheduler.clock import Clock
 from scheduler.core.backoff import Backoff
-from scheduler.core.budget import GRANTED, decide, too_large
+from scheduler.core.budget import GRANTED, Draw, decide, too_large
 from scheduler.core.quota import SECOND, Charge
 from scheduler.core.reconcile import Account
 from scheduler.engine.dispatch import Dispatcher
@@ -112,7 +112,7 @@ class Admission:
         """
         now = self.clock.now()
         with self._lock:
-            lane = self._lane(model, project, charge, now)
+            lane = self._lane(model, project, mask_of(charge), now)
             reservation = self._grant_now(lane, model, charge, now)
             if reservation is None:
                 self._refuse_too_large(lane, charge)
@@ -151,7 +151,7 @@ class Admission:
         now = self.clock.now()
         wakes: list[Waiter] = []
         with self._lock:
-            lane = self._lane(model, project, charge, now)
+            lane = self._lane(model, project, mask_of(charge), now)
             reservation = self._grant_now(lane, model, charge, now)
             if reservation is not None:
                 result: Reservation | Waiter = reservation
@@ -264,6 +264,11 @@ class Admission:
             wakes = self._conclude(now)
         self._after(wakes)
 
+    def draws(self, model: str, project: str | None, mask: int) -> tuple[Draw, ...]:
+        """Return the accounts that a request draws on whose charge has the dimensions of *mask*."""
+        with self._lock:
+            return self._lane(model, project, mask, self.clock.now()).draws
+
     def look(self, view: Callable[[int], Seen]) -> Seen:
         """Return what *view* sees at one instant, while nothing moves."""
         with self._lock:
@@ -309,8 +314,7 @@ class Admission:
 
     # ---- under the lock
 
-    def _lane(self, model: str, project: str | None, charge: Charge, now: int) -> Lane:
-        mask = mask_of(charge)
+    def _lane(self, model: str, project: str | None, mask: int, now: int) -> Lane:
         lane = self._known.get((model, project, mask))
         if lane is None:
             lane = self._find_lane(model, project, mask, now)

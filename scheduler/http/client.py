@@ -1,14 +1,16 @@
 """The HTTP client behind ``request``, ``map`` and ``scheduler run``.
 
 A key goes only to the configured origin: redirects are never followed, the environment's proxies are httpx's own
-business, and plain http is for loopback only, unless a flag allows it.
+business (where there are some, so are the connections), and plain http is for loopback only, unless a flag allows it.
 """
 
 from ipaddress import ip_address
+from urllib.request import getproxies
 
 import httpx
 
 from scheduler.errors import ConfigurationError
+from scheduler.http.shards import ShardedTransport
 from scheduler.providers.base import Provider
 
 
@@ -38,9 +40,8 @@ def make_client(
         base_url=provider.base_url,
         headers=provider.authorize(key) if key is not None else None,
         timeout=httpx.Timeout(timeout, connect=min(timeout, 30.0), pool=None),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30.0),
         follow_redirects=False,
-        transport=transport,
+        transport=transport or (None if getproxies() else ShardedTransport()),
     )
 
 

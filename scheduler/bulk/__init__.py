@@ -1,0 +1,1 @@
+"""Bulk jobs: JSONL in, JSONL out."""
