@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint types clean
+.PHONY: demo test coverage lint types clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; try make PYTHON=python3.12")'
@@ -17,6 +17,13 @@ demo: $(VENV)/ready  ## watch real requests go through a rate-limited API
 
 test: $(VENV)/ready  ## the default test suite
 	$(VENV)/bin/python -m pytest -m "not slow" -n 2
+
+coverage: $(VENV)/ready  ## every test, slow ones too; all branches of core/, engine/ and stores/
+	rm -f .coverage .coverage.*
+	$(VENV)/bin/coverage run -m pytest -n 2 --dist loadfile
+	$(VENV)/bin/coverage combine --quiet
+	$(VENV)/bin/coverage report --include 'scheduler/core/*,scheduler/engine/*' --fail-under 100
+	$(VENV)/bin/coverage report --format total
 
 lint: $(VENV)/ready  ## rules and format
 	$(VENV)/bin/ruff check .

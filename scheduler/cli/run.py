@@ -117,7 +117,10 @@ def run(
     if json:
         sys.stdout.buffer.write(msgspec.json.encode(asdict(summary)) + b"\n")
     else:
-        _print(summary, results)
+        print_summary(summary)
+        sys.stdout.write(
+            f"results: {results.output}" + (f", failures: {results.errors}" if summary.failed else "") + "\n"
+        )
     sys.exit(code)
 
 
@@ -261,7 +264,8 @@ def _view(console: Console | None, position: Callable[[], Position], scheduler: 
         yield
 
 
-def _print(summary: Summary, results: Results) -> None:
+def print_summary(summary: Summary) -> None:
+    """Print what a run came to, for people."""
     used = ", ".join(f"{share:.0%} of {name}" for name, share in summary.utilisation.items()) or "no limit known"
     ideal = "" if summary.ideal_s is None else f" (ideal {duration(summary.ideal_s)})"
     lines = [
@@ -270,7 +274,6 @@ def _print(summary: Summary, results: Results) -> None:
         f"{summary.sent} sent, {summary.http_429} refused (429), {summary.retries} retries",
         f"{summary.makespan_s:.1f} s{ideal}, used {used}",
         f"{summary.tokens:,} tokens, ${summary.cost_usd:.4f}",
-        f"results: {results.output}" + (f", failures: {results.errors}" if summary.failed else ""),
     ]
     if summary.stopped:
         lines.insert(0, f"stopped: {printable(summary.stopped)}")

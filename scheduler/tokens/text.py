@@ -87,7 +87,7 @@ class TiktokenCounter:
         try:
             why = self._failure(name)
             if why:
-                logger.warning(
+                logger.info(
                     "tokens are estimated from bytes: tiktoken's encoding %s cannot be loaded (%s); put it at %s, or "
                     "allow its download",
                     name,
