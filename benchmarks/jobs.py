@@ -18,7 +18,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,13 +30,13 @@ import httpx
 
 from scheduler.clock import LoopClock
 from scheduler.facade import Scheduler
-from scheduler.simulator import Simulator, World
+from scheduler.simulator import Simulator, World, run as serve
 from scheduler.testing import run as run_virtually
 
 DATA = Path(os.environ.get("SCHEDULER_DATA", Path(__file__).parents[2] / "shared" / "data"))
 RESULTS = Path(__file__).parent / "results"
-LATENCY = {"latency": 0.6, "latency_sigma": 0.3, "output": 150.0, "output_sigma": 0.4}
-NETWORK = {"network": 0.04, "network_sigma": 0.5}  # on virtual time; over HTTP the network is real
+LATENCY: dict[str, Any] = {"latency": 0.6, "latency_sigma": 0.3, "output": 150.0, "output_sigma": 0.4}
+NETWORK: dict[str, Any] = {"network": 0.04, "network_sigma": 0.5}  # on virtual time; over HTTP the network is real
 TPM = 340_000  # 1,319 requests of 512 tokens: a full bucket, and 59 s of refill
 
 Line = dict[str, Any]
@@ -50,7 +49,7 @@ class Scenario:
     name: str
     world: dict[str, Any]
     told: dict[str, Any] = field(default_factory=dict)
-    lines: Callable[[], list[Line]] = gsm8k
+    lines: Callable[[], list[Line]] = lambda: gsm8k()  # noqa: PLW0108 -- it is defined below
     told_projects: dict[str, Any] = field(default_factory=dict)
     virtual_only: bool = False
     judged: bool = True  # told the truth: at most 1 refusal per 1,000, and within the target
@@ -145,8 +144,7 @@ def over_http(scenario: Scenario) -> dict[str, Any]:
             ran = subprocess.run(command, stdout=subprocess.PIPE, check=False)
             if ran.returncode not in {0, 1}:
                 raise SystemExit(f"{scenario.name}: scheduler run ended with {ran.returncode}")
-            with urllib.request.urlopen(f"{url}/control/report") as answer:
-                report = json.load(answer)
+            report = httpx.get(f"{url}/control/report").json()
             ids = [json.loads(line)["custom_id"] for line in (place / "out.jsonl").read_text().splitlines()]
         finally:
             provider.terminate()
@@ -256,9 +254,7 @@ def toml(table: dict[str, Any], prefix: str = "") -> str:
 
 def provide(settings: str) -> None:
     """Serve a world, and say where."""
-    from scheduler.simulator import run
-
-    run(Simulator(World(**json.loads(settings), seed=1)), ready=lambda url: print(url, flush=True))
+    serve(Simulator(World(**json.loads(settings), seed=1)), ready=lambda url: print(url, flush=True))
 
 
 def show(rows: Iterable[dict[str, Any]]) -> None:
