@@ -17,8 +17,9 @@ and everything unknown acts only since then, about one answer's time. Only the n
 level; an older one speaks of a past that it has superseded. Requests sent within 0.25 s of it may have arrived in
 either order, which gives a band: above it the level comes down at once, below it it rises by 0.4 of the way, and only
 as far as two successive anchors agree. R is a floor, so the true level lies in [R, R + 1); nothing moves by more than
-that proves. In particular a rise is no larger than what R exceeded our own level by *at the sending*: the formula above
-knows nothing of a bucket that was full in between, and would after an idle minute count that minute's refill twice.
+that proves. In particular a rise is no larger than what R exceeded our own level by *at the sending*, and no larger
+than the room that must have been left since: the formula above knows nothing of a bucket that was full in between, and
+would after an idle minute count that minute's refill twice.
 
 **What is left shows as one number**, the *forecast error*: what we believed the level would be just after a request,
 less what the server then said. Three kinds of caution are made of it and its absence:
@@ -81,15 +82,18 @@ _HISTORY = 4096  # slots: 4.6 minutes
 class Ticket:
     """What one request was charged in one account, and what was believed just after."""
 
-    __slots__ = ("account", "at", "charged", "expected", "refunded", "total", "units")
+    __slots__ = ("account", "at", "charged", "expected", "raised", "refunded", "total", "units")
 
-    def __init__(self, account: "Account", at: int, units: int, charged: int, total: int, expected: int) -> None:
+    def __init__(
+        self, account: "Account", at: int, units: int, charged: int, total: int, expected: int, raised: int
+    ) -> None:
         self.account = account
         self.at = at  # when it was charged
         self.units = units  # as estimated
         self.charged = charged  # as charged, after what refusals taught about charges
         self.total = total  # of the account, with this request
         self.expected = expected  # scaled level just after it
+        self.raised = raised  # by how much the level had ever been raised
         self.refunded = False
 
 
@@ -110,6 +114,7 @@ class Account:
         "_informed_at",
         "_marks",
         "_puzzle",
+        "_raised",
         "_share_at",
         "_tuning",
         "anchored",
@@ -157,6 +162,7 @@ class Account:
         self._error = 0
         self._error_at = now
         self._excess = 0
+        self._raised = 0  # scaled units by which the level was ever raised otherwise than by its refill
         self._flying = 0
         self._answers = 0
         self._cut_at = -1
@@ -259,7 +265,7 @@ class Account:
             bucket.take(scaled)
             if self.pace is not None:
                 self.pace.take(scaled)
-        return Ticket(self, now, units, charged, self.total, bucket.level)
+        return Ticket(self, now, units, charged, self.total, bucket.level, self._raised)
 
     def release(self, ticket: Ticket, now: int) -> None:
         """Note that a request is no longer in flight; concurrency comes back."""
@@ -280,10 +286,10 @@ class Account:
             return
         ticket.refunded = True
         scaled = ticket.charged * bucket.scale
-        back = bucket.lacking(scaled, ticket.expected, ticket.at)
+        back = self._lacking(scaled, ticket, ticket.at)
         if ticket.total <= self.anchored_total:
             back = max(0, min(back, self._at_most(now) - bucket.level))
-        bucket.give(back, ticket.at)
+        self._give(back, ticket.at)
         if self.pace is not None:
             self.pace.give(scaled, ticket.at)
 
@@ -297,7 +303,20 @@ class Account:
         if self.known and difference > 0:
             bucket.take(difference * bucket.scale)
         elif self.known:
-            bucket.give(-difference * bucket.scale, ticket.at)
+            self._give(-difference * bucket.scale, ticket.at)
+
+    def _give(self, scaled: int, since: int) -> None:
+        before = self.bucket.level
+        self.bucket.give(scaled, since)
+        self._raised += self.bucket.level - before
+
+    def _put(self, level: int) -> None:
+        self._raised += max(0, level - self.bucket.level)
+        self.bucket.put(level)
+
+    def _lacking(self, scaled: int, ticket: Ticket, since: int) -> int:
+        """How much of what was missing from the level at a ticket must be missing still."""
+        return self.bucket.lacking(scaled, ticket.expected + self._raised - ticket.raised, since)
 
     # ---- learning from answers
 
@@ -365,11 +384,11 @@ class Account:
                 self.cushion = self._size_cushion(now)
                 return changed
             if not changed and bucket.level > believed:
-                bucket.put(believed)
+                self._put(believed)
         elif self.known:
             self._puzzle = (sent, ticket.charged)
             since = bucket.rate * (now - sent) - (self.total - ticket.total) * bucket.scale
-            bucket.put(min(bucket.level, ticket.charged * bucket.scale // 2 + since))
+            self._put(min(bucket.level, ticket.charged * bucket.scale // 2 + since))
         else:
             self._guess(ticket, now)
         if event:
@@ -387,12 +406,12 @@ class Account:
         """Set the level of a new account by the answer that told of it, *charged_after* units being charged since."""
         bucket = self.bucket
         bucket.advance(now)
-        bucket.put(min(bucket.capacity, (remaining - charged_after) * bucket.scale + bucket.refill(sent, now)))
+        self._put(min(bucket.capacity, (remaining - charged_after) * bucket.scale + bucket.refill(sent, now)))
         self.anchored = sent
 
     def retune(self, quota: Quota, now: int) -> None:
         """Go on under another quota, as its owner says."""
-        self.bucket.retune(quota, now)
+        self._retune(quota, now)
         self.known = self.confirmed = True
         self._scale_rate()
         self._excess = 0
@@ -403,6 +422,12 @@ class Account:
         self.cushion = self._size_cushion(now)
 
     # ---- parts of learning
+
+    def _retune(self, quota: Quota, now: int) -> None:
+        self.bucket.advance(now)
+        before = self.bucket.level
+        self.bucket.retune(quota, now)
+        self._raised += max(0, self.bucket.level - before)
 
     def _judge(self, limit: int, remaining: int, sent: int, ticket: Ticket) -> Verdict:
         if not self.known:
@@ -474,12 +499,12 @@ class Account:
         high = self._at_most(now)
         least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
         low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
-        rise = min(low, bucket.capacity) - bucket.level
-        excess, self._excess = self._excess, max(0, min(rise, least - ticket.expected))
+        surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
+        excess, self._excess = self._excess, max(0, min(low - bucket.level, surplus))
         if bucket.level > high:
-            bucket.put(high)
-        elif now >= self._hold_until and (rise := min(excess, self._excess)):
-            bucket.put(min(bucket.capacity, bucket.level + rise * tuning.rise // 1000))
+            self._put(high)
+        elif now >= self._hold_until:
+            self._put(min(bucket.capacity, bucket.level + min(excess, self._excess) * tuning.rise // 1000))
 
     def _at_most(self, now: int) -> int:
         """The highest level that the anchor allows."""
@@ -495,7 +520,7 @@ class Account:
         self.limits.adopted(old if self.known else None, limit)
         if self.pace is not None and self.known:
             self.pace.restart(max(1, 2000 * old.amount // limit) if limit > old.amount else 2000, now)
-        bucket.retune(quota, now)
+        self._retune(quota, now)
         self._scale_rate()
         self.known = self.confirmed = True
         if self.pace is not None:
@@ -504,9 +529,9 @@ class Account:
         level = min(bucket.capacity, remaining * bucket.scale + bucket.refill(sent, now) - charged_after)
         self._informed_at = now
         if sent < self.anchored:
-            bucket.put(min(bucket.level, level))  # a newer answer has spoken since: this one tells the limit only
+            self._put(min(bucket.level, level))  # a newer answer has spoken since: this one tells the limit only
             return
-        bucket.put(level)
+        self._put(level)
         self.anchored, self.anchored_total = sent, ticket.total
         self._anchor_high = (remaining + 1) * bucket.scale
 
@@ -560,7 +585,7 @@ class Account:
             self._narrow(now)
             self._hold_until = -1
             level = remaining * bucket.scale - (self.total - ticket.total) * bucket.scale
-            bucket.put(max(bucket.level, min(bucket.capacity, level)))
+            self._put(max(bucket.level, min(bucket.capacity, level)))
 
     def _narrow(self, now: int) -> None:
         if self.bucket.quota.window > MINUTE or not self.bucket.rate:
