@@ -153,9 +153,9 @@ class Dispatcher:
                 if rival is lane or rival.claimant is None or _key(rival) > key:
                     continue
                 theirs = rival.claimant.charge[position]
-                if not account.spares(head.charge[position], theirs, rival.ready_at, now):
-                    both = account.ready_at(head.charge[position] + theirs, now)
-                    self._line_up(lane, head, account, min(rival.ready_at, both), freed)
+                instant = account.spares_at(head.charge[position], theirs, rival.ready_at, now)
+                if instant > now:
+                    self._line_up(lane, head, account, instant, freed)
                     return True
         return False
 
