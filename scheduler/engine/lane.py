@@ -58,7 +58,7 @@ class Waiter:
         self.submitted = submitted
         self.deadline = deadline
         self.host = host
-        self.gone = False
+        self.gone = False  # from the queue
         self.slot: Any = None  # the host's
         self.tickets: list[Ticket] = []  # what it was charged, once it was granted
         self.reservation: Reservation | None = None
@@ -67,7 +67,7 @@ class Waiter:
     @property
     def waits(self) -> bool:
         """Whether nothing has been decided about it yet."""
-        return not self.gone and self.reservation is None and self.error is None
+        return not self.gone
 
 
 class Lane:
@@ -119,6 +119,7 @@ class Lane:
     def pop(self) -> Waiter:
         """Take the head out of the queue."""
         waiter = self.queue.pop()
+        waiter.gone = True
         self.backlog -= waiter.charge.tokens
         return waiter
 
