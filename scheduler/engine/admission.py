@@ -25,7 +25,7 @@ from scheduler.core.quota import SECOND, Charge
 from scheduler.core.reconcile import Account
 from scheduler.engine.deadlines import Deadlines
 from scheduler.engine.dispatch import Dispatcher
-from scheduler.engine.events import Admitted, Answered, Event, LimitChanged
+from scheduler.engine.events import Admitted, Event, LimitChanged
 from scheduler.engine.lane import Blocker, Lane, Waiter, mask_of
 from scheduler.engine.learning import Learner
 from scheduler.engine.parking import AsyncHost, Host, HostGone, Hosts, ThreadHost, current_host

@@ -148,10 +148,17 @@ class Lane:
         return take(self.draws, charge, now)
 
 
+_ALWAYS = 1 << Dimension.CONCURRENCY.position
+
+
 def mask_of(charge: Charge) -> int:
     """Return the dimensions that a charge draws on, as bits at their positions."""
-    mask = 1 << Dimension.CONCURRENCY.position
-    for position, units in enumerate(charge[:-1]):
-        if units:
-            mask |= 1 << position
-    return mask
+    requests, tokens, input_tokens, output_tokens, images, _ = charge  # spelt out: every request comes by here
+    return (
+        _ALWAYS
+        | (1 if requests else 0)
+        | (2 if tokens else 0)
+        | (4 if input_tokens else 0)
+        | (8 if output_tokens else 0)
+        | (16 if images else 0)
+    )

@@ -48,28 +48,24 @@ class Learner:
 
     def ended(self, reservation: Reservation, usage: Usage | None, now: int) -> Event | None:
         """Learn from a reservation's end, where its outcome counts; return what there is to tell."""
-        cancelled = reservation.ended_by == "cancel"
+        if reservation.ended_by == "cancel":
+            _undo(reservation, now)
+            return None
         answered = reservation.answered
         outcome = reservation.outcome
-        if outcome is None and not cancelled:
+        if outcome is None:
             outcome = reservation.outcome = Outcome.SUCCESS
         for scope in reservation.lane.scopes:
             scope.flying -= 1
             scope.gate.flying -= 1
-            if cancelled:
-                scope.sent -= 1
-            elif outcome is not None:
-                scope.outcomes[outcome.value] = scope.outcomes.get(outcome.value, 0) + 1
+            scope.outcomes[outcome.value] = scope.outcomes.get(outcome.value, 0) + 1
         for ticket in reservation.tickets:
-            account = ticket.account
-            account.release(ticket, now)
-            if cancelled:
-                account.refund(ticket, now)
-            elif not answered:
-                account.answered(ticket, reservation.sent, now, None, 0)
+            ticket.account.release(ticket, now)
+            if not answered:
+                ticket.account.answered(ticket, reservation.sent, now, None, 0)
         if usage is not None and self._provider.settlement is Settlement.CORRECTED:
             self._correct(reservation, usage, now)
-        if answered or cancelled:
+        if answered:
             return None
         if outcome is Outcome.SUCCESS:
             self._open_gates(reservation)
@@ -98,20 +94,7 @@ class Learner:
                 _open_if_learned(scope)
 
     def _refused(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
-        said = [reading.refused] if reading.refused is not None else list(reading.observations)
-        matched = self._match(reservation, said, now, events)
-        culprits: dict[Account, tuple[int, int, int] | None] = {}
-        for ticket in reservation.tickets:  # the account of a new limit has no ticket, and needs none: it was told
-            told = matched.get(ticket.account)
-            if told is not None and (reading.refused is not None or told.remaining < ticket.charged):
-                requested = told.requested if told.requested is not None else ticket.charged
-                culprits[ticket.account] = (told.limit, told.remaining, requested)
-        if not culprits:
-            if reading.refused is None:
-                culprits = dict.fromkeys(_blame(reservation.tickets))
-                self._close(reservation, reading, now, events)
-            elif not any(account in matched for account, _ in reservation.lane.draws):
-                self._close(reservation, reading, now, events)  # by something that we do not draw on
+        culprits = self._culprits(reservation, reading, now, events)
         for ticket in reservation.tickets:
             account = ticket.account
             charged = account.dimension in self._provider.refusals_charged
@@ -124,6 +107,27 @@ class Learner:
                 _note_change(account, before, events)
         for scope in reservation.lane.scopes:
             _open_if_learned(scope)
+
+    def _culprits(
+        self, reservation: Reservation, reading: Reading, now: int, events: list[Event]
+    ) -> dict[Account, tuple[int, int, int] | None]:
+        """Return the accounts that a refusal comes from, with what it proves; if nothing, close the gate."""
+        said = [reading.refused] if reading.refused is not None else list(reading.observations)
+        matched = self._match(reservation, said, now, events)
+        culprits: dict[Account, tuple[int, int, int] | None] = {}
+        for ticket in reservation.tickets:
+            told = matched.get(ticket.account)
+            if told is not None and (reading.refused is not None or told.remaining < ticket.charged):
+                requested = told.requested if told.requested is not None else ticket.charged
+                culprits[ticket.account] = (told.limit, told.remaining, requested)
+        if culprits:
+            return culprits
+        if reading.refused is None:
+            self._close(reservation, reading, now, events)
+            return dict.fromkeys(_blame(reservation.tickets))
+        if not any(account in matched for account, _ in reservation.lane.draws):  # nor was a new account opened
+            self._close(reservation, reading, now, events)
+        return {}
 
     def _close(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
         gate = next((scope.gate for scope in reservation.lane.scopes if not scope.local), None)
@@ -199,6 +203,17 @@ def _blame(tickets: list[Ticket]) -> list[Account]:
 def _open_if_learned(scope: Scope) -> None:
     if not scope.configured and any(account.known for account in scope.accounts):
         scope.gate.learned()
+
+
+def _undo(reservation: Reservation, now: int) -> None:
+    """Take back a request that was never sent."""
+    for scope in reservation.lane.scopes:
+        scope.flying -= 1
+        scope.gate.flying -= 1
+        scope.sent -= 1
+    for ticket in reservation.tickets:
+        ticket.account.release(ticket, now)
+        ticket.account.refund(ticket, now)
 
 
 def _told(reservation: Reservation, cause: Cause | None, now: int) -> Answered:

@@ -176,6 +176,10 @@ class Statistics:
     wait_sum: float
 
 
+NOTHING = Statistics((), (), 0, 0, 0, 0, 0, 0, Usage(), 0.0, {}, 0.0)
+"""What is seen where nothing is."""
+
+
 def look(admission: Admission, now: int) -> Statistics:
     """Look at an admission; called while nothing moves."""
     tally = admission.tally

@@ -16,7 +16,18 @@ _BOUNDS = tuple(int(bound * SECOND) for bound in WAIT_BOUNDS)
 class Tally:
     """What has been let through, for how long it waited, and how it ended."""
 
-    __slots__ = ("_price", "cancelled", "cost", "in_flight", "refusals", "retries", "sent", "usage", "wait_sum", "waits")
+    __slots__ = (
+        "_price",
+        "cancelled",
+        "cost",
+        "in_flight",
+        "refusals",
+        "retries",
+        "sent",
+        "usage",
+        "wait_sum",
+        "waits",
+    )
 
     def __init__(self, price: Callable[[str, Usage], float]) -> None:
         """Begin at zero; *price* gives what a model's usage costs in US dollars."""
