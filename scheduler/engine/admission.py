@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from scheduler.clock import Clock
 from scheduler.core.backoff import Backoff
-from scheduler.core.budget import GRANTED, decide, too_large
+from scheduler.core.budget import GRANTED, decide
 from scheduler.core.quota import SECOND, Charge
 from scheduler.core.reconcile import Account
 from scheduler.engine.deadlines import Deadlines
@@ -126,9 +126,9 @@ class Admission:
             with self._lock:
                 now = self._begin()
                 lane = self._lane(model, project, charge, now)
+                self._refuse_too_large(lane, charge)
                 reservation = self._grant_now(lane, model, charge, now)
                 if reservation is None:
-                    self._refuse_too_large(lane, charge)
                     raise self._unattainable(lane, charge, now, 0)
         finally:
             if self._chores or self._news:
@@ -167,10 +167,10 @@ class Admission:
             with self._lock:
                 now = self._begin()
                 lane = self._lane(model, project, charge, now)
+                self._refuse_too_large(lane, charge)
                 reservation = self._grant_now(lane, model, charge, now)
                 if reservation is None:
-                    self._refuse_too_large(lane, charge)
-                    self._refuse_full(lane)
+                    self._refuse_full(lane, now)
                     waiter = self._enqueue(lane, model, charge, priority, now, timeout, arrival, blocking=blocking)
                     self._conclude(now)
                     return waiter
@@ -242,8 +242,9 @@ class Admission:
             return
         try:
             now = self._begin()
+            anyone = self._dispatcher.busy or self._idlers
             self._end(reservation, usage)
-            if self._dispatcher.busy or self._idlers:
+            if anyone:
                 self._conclude(now)
         finally:
             self._lock.release()
@@ -343,15 +344,14 @@ class Admission:
             other.lanes = [lane for lane in other.lanes if id(lane) not in gone]
 
     def _refuse_too_large(self, lane: Lane, charge: Charge) -> None:
-        never = too_large(lane.draws, charge)
-        if never is not None:
-            account = never.binding
-            requested = charge[account.dimension.position]
-            raise RequestTooLarge(account.scope, account.bucket.quota.name, requested, never.largest)
+        for account, position in lane.draws:
+            if charge[position] > account.bucket.quota.burst and not account.fits(charge[position]):
+                name = account.bucket.quota.name
+                raise RequestTooLarge(account.scope, name, charge[position], account.largest)
 
-    def _refuse_full(self, lane: Lane) -> None:
+    def _refuse_full(self, lane: Lane, now: int) -> None:
         if self.max_queued is not None and self.queued >= self.max_queued:
-            raise QueueFull(self.queued, self.max_queued, lane.drain_time())
+            raise QueueFull(self.queued, self.max_queued, lane.drain_time(now))
 
     def _unattainable(self, lane: Lane, charge: Charge, now: int, waited: int) -> DeadlineUnattainable:
         instant, place = self._dispatcher.outlook(lane, charge, now)

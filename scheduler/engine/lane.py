@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from scheduler.core.bucket import NEVER
 from scheduler.core.budget import Draw, take
 from scheduler.core.gate import Gate
 from scheduler.core.queue import Queue
@@ -128,15 +129,15 @@ class Lane:
         self.queue.remove(waiter)
         self.backlog -= waiter.charge.tokens
 
-    def drain_time(self) -> float:
-        """Return the seconds until all who wait now could have gone, as far as the known limits tell."""
-        longest = 0
+    def drain_time(self, now: int) -> float | None:
+        """Return the seconds until all who wait could have gone, as far as limits tell; None if only ends free them."""
+        longest = self.ready_at - now if self.ready_at < NEVER else 0
         for account, position in self.draws:
             bucket = account.bucket
             if account.known and bucket.rate:
                 units = self.backlog if position == Dimension.TOKENS.position else len(self.queue)
                 longest = max(longest, (units * bucket.scale - bucket.level) // bucket.rate)
-        return longest / SECOND
+        return longest / SECOND if longest > 0 else None
 
     def spend(self, charge: Charge, now: int) -> list[Ticket]:
         """Charge every account, and count the flight."""
