@@ -176,7 +176,7 @@ class Statistics:
     wait_sum: float
 
 
-NOTHING = Statistics((), (), 0, 0, 0, 0, 0, 0, Usage(), 0.0, {}, 0.0)
+NOTHING = Statistics((), (), 0, 0, 0, 0, 0, 0, Usage(), 0.0, {float("inf"): 0}, 0.0)
 """What is seen where nothing is."""
 
 
