@@ -7,7 +7,7 @@ import os
 import random
 import warnings
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -404,7 +404,7 @@ class Scheduler:
         priority: int | str = Priority.BATCH,
         project: str | None = None,
         most: int = 1_000,
-    ) -> AsyncIterator[Result]:
+    ) -> AsyncGenerator[Result, None]:
         """Send many requests and yield their results as they come; nothing is raised for a single failure.
 
         Args:

@@ -56,10 +56,12 @@ def test_imports_run_one_way(file: Path) -> None:
     if room == "__init__":
         return
     if room in ALONE:
-        assert not others, f"{file.name} imports {others}: the simulator shares no code with what it judges; write it there"
+        assert not others, (
+            f"{file.name} imports {others}: the simulator shares no code with what it judges; write it there"
+        )
         return
     assert room in RANK, f"give the room {room!r} a place in LAYERS in {Path(__file__).name}"
-    upper = {other for other in others if other in ALONE and room != "cli" or RANK.get(other, -1) >= RANK[room]}
+    upper = {other for other in others if (other in ALONE and room != "cli") or RANK.get(other, -1) >= RANK[room]}
     assert not upper, (
         f"{room}/{file.name} imports {', '.join(sorted(upper))}, which lies above or beside it: take a protocol as an "
         f"argument instead, or move what is needed to a lower room"

@@ -24,7 +24,9 @@ def test_nothing_else_is_public() -> None:
 
 def test_all_errors_are_public() -> None:
     """Every error can be caught by its public name, and the tree in the docstring draws all."""
-    names = {name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__}
+    names = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__
+    }
     assert names <= set(scheduler.__all__)
     assert [name for name in names if name not in (errors.__doc__ or "")] == []
 

@@ -301,8 +301,6 @@ class Admission:
         self._idlers.clear()
         self._known.clear()
         self._lanes.clear()
-        for scope in [*self.book, *([self.local] if self.local is not None else [])]:
-            scope.lanes.clear()
         self.queued = 0
 
     @property
@@ -392,8 +390,15 @@ class Admission:
 
     def _lose(self, waiter: Waiter) -> None:
         """A waiter's loop is closed: nobody will use what it was granted."""
-        self._timer.gone(waiter.host)
+        self._bury(waiter.host)
         self._pass_on(waiter)
+
+    def _bury(self, host: Host) -> None:
+        """Take out all waiters of a host whose loop has ended."""
+        self._timer.gone(host)
+        now = self.clock.now()
+        for waiter in [waiter for lane in self._lanes.values() for waiter in lane.queue if waiter.host is host]:
+            self._remove(waiter, now)
 
     def _pass_on(self, waiter: Waiter) -> None:
         reservation, waiter.reservation = waiter.reservation, None
@@ -498,8 +503,8 @@ class Admission:
         self._after()
 
     def _timer_lost(self, host: Host) -> None:
-        """A leader's loop ended before the timer rang. Called by a finalizer, anywhere."""
-        self._later(partial(self._timer.gone, host))
+        """A loop ended before it could ring. Called by finalizers, anywhere, and under the lock."""
+        self._later(partial(self._bury, host))
 
 
 def _admitted(reservation: Reservation) -> Admitted:

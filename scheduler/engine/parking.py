@@ -174,18 +174,20 @@ def _finish(future: "asyncio.Future[None]") -> None:
 class TrioHost:
     """A trio run."""
 
-    __slots__ = ("__weakref__", "_thread", "_token", "_trio")
+    __slots__ = ("__weakref__", "_token", "_trio")
 
     def __init__(self) -> None:
         import trio  # noqa: PLC0415 -- only who runs trio pays for it
 
         self._trio = trio
         self._token = trio.lowlevel.current_trio_token()
-        self._thread = threading.get_ident()
 
     @property
     def here(self) -> bool:
-        return threading.get_ident() == self._thread
+        try:
+            return self._trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:  # the thread may be the run's own, between its steps or after its end
+            return False
 
     def prepare(self, sleeper: Sleeper) -> None:
         # Emptied by whoever comes first, the waker or a cancellation; it holds the task while that sleeps.

@@ -17,7 +17,7 @@ class Timer:
     __slots__ = ("_callback", "_cancel", "_leader", "_lost", "_waiters", "instant")
 
     def __init__(self, callback: Callable[[], None], lost: Callable[[Host], None]) -> None:
-        """Call *callback* when the instant comes, or *lost* with the leader when its loop ends before."""
+        """Call *callback* when the instant comes, or *lost* with a host whose loop turns out to have ended."""
         self._callback = callback
         self._lost = lost
         self._waiters: dict[Host, int] = {}
@@ -66,6 +66,7 @@ class Timer:
                 self._cancel = host.call_after(max(0, instant - now), self._callback, partial(self._lost, host))
             except HostGone:
                 del self._waiters[host]
+                self._lost(host)
             else:
                 self._leader = host
                 self.instant = instant

@@ -239,6 +239,38 @@ def test_a_refusal_without_numbers_pauses_and_one_probe_reopens(on_virtual_time:
     assert flying[1] <= 2
 
 
+def test_a_refusal_by_an_unknown_day(on_virtual_time: Run) -> None:
+    """A 429 that tells of a limit per day that nobody knew opens its account, and pauses nothing."""
+
+    async def main() -> None:
+        scheduler = at_once({"rpm": 600, "tpm": 60_000})
+        with scheduler.reserve_nowait("m", tokens=1000) as reservation:
+            reading = reservation._admission.provider.read(
+                429, {}, refusal(100_000, 99_500, 1000, "tokens per day (TPD)")
+            )
+            reservation.learn(reading)
+        scope = scheduler.statistics().scopes[0]
+        assert {bucket.quota: bucket.limit for bucket in scope.buckets}["tpd"] == 100_000
+        assert not scope.paused
+        with pytest.raises(DeadlineUnattainable) as caught:
+            scheduler.reserve_nowait("m", tokens=1000)
+        assert caught.value.quota == "tpd"
+
+    on_virtual_time(main)
+
+
+def test_one_scope_for_all_kinds_of_requests(on_virtual_time: Run) -> None:
+    """Requests of one unseen model share one learned scope, whatever they are charged."""
+
+    async def main() -> None:
+        scheduler = learning()
+        scheduler.reserve_nowait("m").settle()
+        scheduler.reserve_nowait("m", tokens=5).settle()
+        assert [(scope.name, scope.sent) for scope in scheduler.statistics().scopes] == [("m", 2)]
+
+    on_virtual_time(main)
+
+
 def test_overload_pauses_too(on_virtual_time: Run) -> None:
     """An overloaded provider closes the scope; all that were in flight then are one event."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import threading
 import time
 import traceback
@@ -14,9 +15,11 @@ import anyio
 import httpx
 import pytest
 import trio
-from engine_support import is_quiet, threads
+from engine_support import is_quiet, spend, threads
 
 from scheduler import DeadlineUnattainable, ReservationClosed, Scheduler
+from scheduler.clock import SystemClock
+from scheduler.engine.parking import HostGone, Hosts, ThreadHost, TrioHost, current_host
 
 
 def _busy(scheduler: Scheduler, most: int) -> "_Meter":
@@ -172,8 +175,7 @@ def test_a_closed_loop_passes_leadership_on() -> None:
     """A loop that led the timer and is closed with its waiters in the queue does not stop the others' clock."""
     scheduler = Scheduler(limits={"m": {"rpm": 600}})
     with pytest.raises(DeadlineUnattainable):
-        for _ in range(100):
-            scheduler.reserve_nowait("m").settle()
+        spend(scheduler, 100)
     loop = asyncio.new_event_loop()
     task = _wait_on(loop, scheduler)
     served = threading.Event()
@@ -206,7 +208,7 @@ def test_a_grant_to_a_closed_loop_goes_to_the_next() -> None:
     time.sleep(0.02)
     threads(1, lambda _: _settle_and_wait(scheduler, holder))
     assert is_quiet(scheduler)
-    assert scheduler.statistics().cancelled == 1500
+    assert scheduler.statistics().sent == 2
     del tasks, late
     gc.collect()
     assert is_quiet(scheduler)
@@ -253,8 +255,7 @@ def test_a_cancelled_leader_passes_leadership_on() -> None:
     """When the first waiter is cancelled, another loop's waiter keeps the timer."""
     scheduler = Scheduler(limits={"m": {"rpm": 120}})
     with pytest.raises(DeadlineUnattainable):
-        for _ in range(100):
-            scheduler.reserve_nowait("m").settle()
+        spend(scheduler, 100)
     waiting = threading.Event()
 
     async def leader() -> None:
@@ -282,10 +283,8 @@ def test_a_trio_run_that_ends_loses_the_timer_and_says_so() -> None:
     lost = threading.Event()
 
     async def main() -> None:
-        from scheduler.engine.parking import TrioHost  # noqa: PLC0415 -- inside its run
-
         cancel = TrioHost().call_after(10**12, lambda: None, lost.set)
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
         assert not lost.is_set()
         kept.append(cancel)
 
@@ -408,14 +407,162 @@ def test_a_child_forked_while_the_lock_was_held() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_entering_warns_in_a_child_too() -> None:
-    """``async with`` in a forked child warns as ``reserve`` does."""
+def test_every_way_in_warns_in_a_child() -> None:
+    """``reserve``, ``reserve_nowait`` and ``async with`` warn once in a forked child."""
     scheduler = Scheduler(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
-    scheduler.forked()
+
+    async def enter() -> None:
+        async with scheduler:
+            pass
+
+    def block() -> None:
+        with scheduler.reserve("m"):
+            pass
+
+    for way in (block, lambda: scheduler.reserve_nowait("n").settle(), lambda: anyio.run(enter)):
+        scheduler.forked()
+        with pytest.warns(RuntimeWarning, match="forked"):
+            way()
+        way()
+
+
+def test_a_thread_that_is_interrupted_leaves_the_queue() -> None:
+    """An exception out of a signal handler ends a thread's wait, and nothing is left of it."""
+    scheduler = Scheduler(concurrency=1)
+    held = scheduler.reserve_nowait("m")
+
+    def interrupt(_: int, __: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    try:
+        with pytest.raises(KeyboardInterrupt), scheduler.reserve("m"):
+            raise AssertionError
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    held.settle()
+    assert is_quiet(scheduler)
+
+
+def test_leadership_skips_a_closed_loop() -> None:
+    """When the leader leaves, the timer goes past a closed loop to one who can keep it."""
+    scheduler = Scheduler(limits={"m": {"rpm": 120}})
+    with pytest.raises(DeadlineUnattainable):
+        spend(scheduler, 100)
+    ready = threading.Event()
+
+    def work(index: int) -> None:
+        if index == 0:
+            ready.set()
+            with pytest.raises(DeadlineUnattainable), scheduler.reserve("m", timeout=0.05, priority="batch"):
+                raise AssertionError
+            return
+        ready.wait()
+        time.sleep(0.01)
+        loop = asyncio.new_event_loop()
+        task = _wait_on(loop, scheduler, priority="batch")
+        loop.close()
+        with scheduler.reserve("m", timeout=5):
+            pass
+        del task
+        gc.collect()
+
+    threads(2, work)
+    assert is_quiet(scheduler)
+
+
+def test_waiters_of_a_closed_loop_are_buried() -> None:
+    """Where nobody is left who could keep the timer, the waiters of closed loops do not stay in the queue."""
+    scheduler = Scheduler(limits={"m": {"rpm": 120}})
+    with pytest.raises(DeadlineUnattainable):
+        spend(scheduler, 100)
+    ready = threading.Event()
+
+    def work(index: int) -> None:
+        if index == 0:
+            ready.set()
+            with pytest.raises(DeadlineUnattainable), scheduler.reserve("m", timeout=0.04):
+                raise AssertionError
+            return
+        ready.wait()
+        time.sleep(0.01)
+        loop = asyncio.new_event_loop()
+        tasks.append(_wait_on(loop, scheduler))
+        loop.close()
+
+    tasks: list[object] = []
+    threads(2, work)
+    assert is_quiet(scheduler)
+
+
+def test_idling_on_a_closed_loop() -> None:
+    """A task that waited for quiet on a loop that is closed now disturbs nobody."""
+    scheduler = Scheduler(concurrency=1)
+    held = scheduler.reserve_nowait("m")
+    loop = asyncio.new_event_loop()
+
+    async def begin() -> object:
+        task = asyncio.create_task(scheduler.drain())
+        await asyncio.sleep(0.001)
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # we do destroy it
+        return task
+
+    task = loop.run_until_complete(begin())
+    loop.close()
+    held.settle()
+    assert is_quiet(scheduler)
+    del task
+
+
+class _Sleeper:
+    slot: Any = None
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_host_from_another_thread(backend: str) -> None:
+    """A loop's host wakes, rings and stops ringing from any thread, and says when its loop is gone."""
+    rung: list[str] = []
+    hosts: list[Any] = []
 
     async def main() -> None:
-        with pytest.warns(RuntimeWarning, match="forked"):
-            async with scheduler:
-                pass
+        host = current_host(Hosts())
+        hosts.append(host)
+        early = _Sleeper()
+        host.prepare(early)
+        host.wake(early)
+        await host.sleep(early)  # woken before it slept
+        sleeper = _Sleeper()
+        host.prepare(sleeper)
 
-    anyio.run(main)
+        def elsewhere() -> None:
+            host.call_after(1000, lambda: rung.append("rings"), lambda: rung.append("lost"))
+            host.call_after(1000, lambda: rung.append("no"), lambda: rung.append("no"))()
+            host.call_after(20_000_000, lambda: host.wake(sleeper), lambda: rung.append("lost"))
+
+        threading.Thread(target=elsewhere).start()
+        await host.sleep(sleeper)
+        late = _Sleeper()
+        host.prepare(late)
+        hosts.append(late)
+
+    anyio.run(main, backend=backend)
+    assert rung == ["rings"]
+    host, late = hosts
+    assert not (backend == "trio" and host.here)
+    with pytest.raises(HostGone):
+        host.wake(late)
+    with pytest.raises(HostGone):
+        host.call_after(0, rung.clear, rung.clear)
+    assert rung == ["rings"]
+
+
+def test_a_thread_whose_instant_has_come_already() -> None:
+    """A thread that leads rings at once where the instant has come before it sleeps."""
+    host, sleeper = ThreadHost(SystemClock()), _Sleeper()
+    host.prepare(sleeper)
+    cancel = host.call_after(0, lambda: host.wake(sleeper), lambda: None)
+    time.sleep(0.001)
+    host.sleep(sleeper)
+    cancel()
+    assert sleeper.slot is True

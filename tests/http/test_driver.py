@@ -50,6 +50,11 @@ def against(app: Any, **settings: Any) -> Recorder:
     return scheduler
 
 
+async def _collect(results: AsyncIterator[Result], into: list[Result]) -> None:
+    async for result in results:
+        into.append(result)  # noqa: PERF401 -- what came before an error counts
+
+
 async def _all(scheduler: Scheduler, number: int, **options: Any) -> list[Result]:
     return [result async for result in scheduler.map((chat(index) for index in range(number)), **options)]
 
@@ -132,17 +137,17 @@ def test_faults_that_stay_are_errors(backend: str, fault: str, error: type[Excep
     run(main, backend=backend)
 
 
-def _answers(*statuses: int, body: Any = None) -> Any:
-    left = list(statuses)
-    seen: list[httpx.Request] = []
+class _answers:  # noqa: N801 -- used as a function that remembers
+    """Answers with these statuses, the last for ever."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        status = left.pop(0) if len(left) > 1 else left[0]
-        return httpx.Response(status, json=body, headers={"location": "http://evil.example/"})
+    def __init__(self, *statuses: int, body: Any = None) -> None:
+        self._left, self._body = list(statuses), body
+        self.seen: list[httpx.Request] = []
 
-    handle.seen = seen  # type: ignore[attr-defined]  # for the tests
-    return handle
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(request)
+        status = self._left.pop(0) if len(self._left) > 1 else self._left[0]
+        return httpx.Response(status, json=self._body, headers={"location": "http://evil.example/"})
 
 
 @pytest.mark.parametrize(("status", "cause"), [(401, "auth"), (400, "bad request"), (404, "bad request")])
@@ -185,6 +190,20 @@ def test_refused_for_ever(backend: str) -> None:
             assert (caught.value.attempts, caught.value.message) == (4, "no")
             assert len(handle.seen) == 4
             assert anyio.current_time() > 0.01  # one probe at a time, apart
+
+    run(main, backend=backend)
+
+
+def test_refused_with_numbers_and_no_delay(backend: str) -> None:
+    """A refusal that states the level and no delay goes back to the queue at once, and waits there as long as need be."""
+
+    async def main() -> None:
+        words = "Rate limit reached for m on tokens per min (TPM): Limit 6000, Used 6000, Requested 100."
+        handle = _answers(429, 200, body={"error": {"message": words, "code": "rate_limit_exceeded"}})
+        async with against(handle, limits={"m": {"tpm": 6000}}) as scheduler:
+            await scheduler.request("POST", CHAT, json=chat(max_tokens=100))
+            assert anyio.current_time() >= 1  # what it takes to refill a hundred
+            assert len(handle.seen) == 2
 
     run(main, backend=backend)
 
@@ -303,7 +322,7 @@ def test_a_body_that_breaks(backend: str, status: int) -> None:
 
 
 def test_an_endless_error_body_is_read_in_part() -> None:
-    """Of a refusal's body a megabyte is read at most. (On trio httpx's own generators warn that they are left.)"""
+    """Of a refusal's body a megabyte is read at most; on trio httpx's own generators warn when they are left."""
 
     async def main() -> None:
         stream = _Broken(10_000, None)
@@ -366,10 +385,9 @@ def test_bodies_that_fail(backend: str) -> None:
 
     async def main() -> None:
         async with against(Simulator(World()), limits={"m": {"rpm": 60_000}}) as scheduler:
-            results = []
+            results: list[Result] = []
             with pytest.raises(OSError, match="theirs"):
-                async for result in scheduler.map(bodies()):
-                    results.append(result)  # noqa: PERF401 -- the loop is what raises
+                await _collect(scheduler.map(bodies()), results)
             assert [result.error for result in results] == [None]
             assert await scheduler.drain(1)
 
@@ -385,8 +403,7 @@ def test_leaving_the_scheduler_during_a_map(backend: str) -> None:
             results = scheduler.map(chat(index) for index in range(10))
             await anext(results)
         with pytest.raises(RuntimeError, match="left before"):
-            while True:
-                await anext(results)
+            await _collect(results, [])
 
     run(main, backend=backend)
 
@@ -474,8 +491,10 @@ def test_no_secret_in_words(backend: str, caplog: pytest.LogCaptureFixture) -> N
                 words.append(repr(scheduler) + repr(scheduler.statistics()) + repr(scheduler.events))
                 job = scheduler.job("POST", CHAT, chat())
                 words.append(repr(job) + repr(scheduler.driver) + repr(scheduler._client))
-                for result in await _all(scheduler, 3):
-                    words.append(repr(result) + str(result.error) + repr(result.error) + repr(result.response))
+                words.extend(
+                    repr(result) + str(result.error) + repr(result.error) + repr(result.response)
+                    for result in await _all(scheduler, 3)
+                )
 
     run(main, backend=backend)
     everything = "".join(words) + caplog.text
