@@ -89,7 +89,7 @@ def test_map_through_refusals(backend: str, bodies: bool) -> None:  # noqa: FBT0
             report = simulator.report()
             assert report["completed"] == 200
             assert report["refused"] == scheduler.statistics().refusals
-            assert report["refused"] <= 40  # type: ignore[operator]  # a count
+            assert report["refused"] <= 40
             assert await scheduler.drain(0)
 
     run(main, backend=backend)
@@ -195,7 +195,7 @@ def test_refused_for_ever(backend: str) -> None:
 
 
 def test_refused_with_numbers_and_no_delay(backend: str) -> None:
-    """A refusal that states the level and no delay goes back to the queue at once, and waits there as long as need be."""
+    """A refusal that states the level and no delay goes back to the queue at once, and waits there for its turn."""
 
     async def main() -> None:
         words = "Rate limit reached for m on tokens per min (TPM): Limit 6000, Used 6000, Requested 100."
