@@ -23,9 +23,10 @@ class Reservation:
 
     __slots__ = (
         "_admission",
+        "_open",
+        "answered",
         "charge",
         "ended_by",
-        "granted_at",
         "lane",
         "model",
         "outcome",
@@ -54,7 +55,10 @@ class Reservation:
         self.waited = waited
         """Nanoseconds that the request waited for its turn."""
         self.outcome: Outcome | None = None
+        self.answered = False
+        """Whether it has been told what the provider answered."""
         self.ended_by: str | None = None
+        self._open = True  # deleted by whoever ends it: of two threads, one
 
     def mark_sent(self) -> None:
         """Say that the request is sent only now: where something lies between the grant and the sending."""
@@ -99,19 +103,22 @@ class Reservation:
         self._end("settle", usage)
 
     def cancel(self) -> None:
-        """End it: the request was never sent, and the charge comes back.
+        """End it: the request was never sent, and the charge comes back. What was answered was sent: it stays so.
 
         Raises:
             ReservationClosed: If the reservation has ended.
         """
-        self._end("cancel", None)
+        self._end("settle" if self.answered else "cancel", None)
 
     def _still_open(self) -> None:
         if self.ended_by is not None:
             raise ReservationClosed(self.ended_by)
 
     def _end(self, how: str, usage: Usage | None) -> None:
-        self._still_open()
+        try:
+            del self._open
+        except AttributeError:
+            raise ReservationClosed(self.ended_by or how) from None
         self.ended_by = how
         self._admission.ended(self, usage)
 
@@ -132,5 +139,5 @@ class Reservation:
 
     def __del__(self) -> None:
         if self.ended_by is None:
-            self.ended_by = "expiry"
-            self._admission.expired(self)
+            self.outcome = self.outcome or Outcome.UNKNOWN
+            self._end("expiry", None)

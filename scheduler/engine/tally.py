@@ -16,12 +16,24 @@ _BOUNDS = tuple(int(bound * SECOND) for bound in WAIT_BOUNDS)
 class Tally:
     """What has been let through, for how long it waited, and how it ended."""
 
-    __slots__ = ("_price", "cost", "in_flight", "refusals", "retries", "sent", "usage", "wait_sum", "waits")
+    __slots__ = (
+        "_price",
+        "cancelled",
+        "cost",
+        "in_flight",
+        "refusals",
+        "retries",
+        "sent",
+        "usage",
+        "wait_sum",
+        "waits",
+    )
 
     def __init__(self, price: Callable[[str, Usage], float]) -> None:
         """Begin at zero; *price* gives what a model's usage costs in US dollars."""
         self._price = price
         self.sent = 0
+        self.cancelled = 0  # let through, and never sent
         self.in_flight = 0
         self.refusals = 0  # 429s
         self.retries = 0
@@ -50,6 +62,7 @@ class Tally:
         self.in_flight -= 1
         if reservation.ended_by == "cancel":
             self.sent -= 1
+            self.cancelled += 1
         if usage is None:
             return
         self.cost += self._price(reservation.model, usage)

@@ -107,9 +107,7 @@ AMOUNT = 60
 QUOTA = Quota(Dimension.TOKENS, AMOUNT, MINUTE)
 SHARED = [Quota(Dimension.TOKENS, 2 * AMOUNT, MINUTE), Quota(Dimension.TOKENS, 50, SECOND)]
 CONCURRENCY = Quota(Dimension.CONCURRENCY, 3, 0, refill=Refill.RELEASE)
-SHAPES = st.lists(
-    st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True).map(tuple), min_size=1, max_size=5
-)
+SHAPES = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True).map(tuple), min_size=1, max_size=5)
 
 
 @given(shape=SHAPES, data=st.data())
