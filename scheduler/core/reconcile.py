@@ -504,11 +504,13 @@ class Account:
         high = self._at_most(now)
         least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
         low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
-        surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
-        excess, self._excess = self._excess, max(0, min(low - bucket.level, surplus))
+        excess, self._excess = self._excess, 0
+        if low > bucket.level:
+            surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
+            self._excess = min(low - bucket.level, surplus)
         if bucket.level > high:
-            self._put(high)
-        elif now >= self._hold_until:
+            bucket.put(high)
+        elif self._excess and now >= self._hold_until:
             self._put(min(bucket.capacity, bucket.level + min(excess, self._excess) * tuning.rise // 1000))
 
     def _at_most(self, now: int) -> int:
