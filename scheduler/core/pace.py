@@ -15,7 +15,8 @@ Both are one small bucket, the *purse*, beside the big one. Its refill is ``pace
   of the purse is kept back, since arrival is not as even as sending.
 
 **The invariant**: ``purse <= size``; a request larger than the purse passes when the purse is full and takes it into
-debt, so nothing starves. Nothing but an event changes the pace, so that a wait is exact. The pace is counted in thousandths and the purse in thousandths of scaled units: integers.
+debt, so nothing starves. Nothing but an event changes the pace, so that a wait is exact. The pace is counted in
+thousandths and the purse in thousandths of scaled units: integers.
 """
 
 from scheduler.core.quota import MINUTE, SECOND
@@ -114,6 +115,7 @@ class Pace:
         self._climbed_at = self._since = now
         self.permille = max(_HIDDEN_LEAST, self.permille * _HIDDEN_DROP // 1000) if self.hidden else _HIDDEN_FIRST
         self.hidden = True
+        self._unused = False
         self._purse = min(self._purse, 0)
 
 

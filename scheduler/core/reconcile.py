@@ -36,6 +36,8 @@ They yield: no request is ever asked to wait for more than 98 % of the capacity,
 **Without headers** nothing anchors. Ten answers in a row without any switch doubt off, and a refusal lowers the *share*
 of the refill that is used by a tenth, once for all requests that were in flight; it climbs back by 0.3 % a second.
 
+**What is held and given back**, concurrency, is known exactly: nothing is learned about it.
+
 **The invariants**: ``total`` never falls, except where the provider itself lowers a charge (``Account.correct``); the
 anchor never goes back; the level is never above the capacity; 0.05 <= share <= 1; a request that fits the limit gets
 its turn.
@@ -167,7 +169,7 @@ class Account:
         self._answers = 0
         self._cut_at = -1
         self._hold = tuning.hold
-        self._hold_until = -1
+        self._hold_until = -NEVER
         self._puzzle: tuple[int, int] | None = None
         self._share_at = now
         self._marks: list[tuple[int, int]] = []  # (slot, total before it), for slots in which something was charged
@@ -334,7 +336,7 @@ class Account:
         self._answers += 1
         self.spent += ticket.charged
         changed = False
-        if limit is None:
+        if limit is None or self.bucket.quota.refill is Refill.RELEASE:
             self._blinded(now)
         else:
             verdict = self._judge(limit, remaining, sent, ticket)
@@ -368,6 +370,8 @@ class Account:
         bucket.advance(now)
         self._answers += 1
         self.refusals += 1
+        if self.bucket.quota.refill is Refill.RELEASE:
+            return False
         event = sent >= self._cut_at
         if event:
             self._cut_at = now
@@ -481,7 +485,8 @@ class Account:
         if not self.known or not bucket.rate:
             return 0
         least = min(bucket.rate * self._tuning.least, bucket.capacity // 50)
-        return max(least, self._tuning.safety * self.forecast_error(now))
+        most = bucket.capacity * self._tuning.most // 1000  # a limit may have been lowered since the error was seen
+        return min(most, max(least, self._tuning.safety * self.forecast_error(now)))
 
     def _total_at(self, instant: int, *, later: bool) -> int:
         """The total at an instant, to a slot's accuracy: not too small if *later*, else not too large."""
@@ -499,11 +504,13 @@ class Account:
         high = self._at_most(now)
         least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
         low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
-        surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
-        excess, self._excess = self._excess, max(0, min(low - bucket.level, surplus))
+        excess, self._excess = self._excess, 0
+        if low > bucket.level:
+            surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
+            self._excess = min(low - bucket.level, surplus)
         if bucket.level > high:
-            self._put(high)
-        elif now >= self._hold_until:
+            bucket.put(high)
+        elif self._excess and now >= self._hold_until:
             self._put(min(bucket.capacity, bucket.level + min(excess, self._excess) * tuning.rise // 1000))
 
     def _at_most(self, now: int) -> int:
@@ -583,7 +590,7 @@ class Account:
         bucket = self.bucket
         if sent < at + 2 * SECOND and remaining > 2 * charged + 3 * bucket.quota.amount // 100:
             self._narrow(now)
-            self._hold_until = -1
+            self._hold_until = -NEVER
             level = remaining * bucket.scale - (self.total - ticket.total) * bucket.scale
             self._put(max(bucket.level, min(bucket.capacity, level)))
 

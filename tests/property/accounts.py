@@ -3,7 +3,7 @@
 from drawn import parts, quotas, spans
 from hypothesis import strategies as st
 
-from scheduler.core.quota import Quota
+from scheduler.core.quota import Quota, Refill
 from scheduler.core.reconcile import Account, Ticket
 
 
@@ -47,7 +47,9 @@ class Used:
 @st.composite
 def used_accounts(draw: st.DrawFn, most: int = 8, quota: Quota | None = None) -> Used:
     data = draw(st.data())
-    account = Account(quota or draw(quotas()), 0, known=draw(st.sampled_from([True, True, False])))
+    quota = quota or draw(quotas())
+    known = quota.refill is Refill.RELEASE or draw(st.sampled_from([True, True, False]))
+    account = Account(quota, 0, known=known)
     used = Used(account, 0)
     for _ in range(draw(st.integers(0, most))):
         used.act(data)

@@ -131,7 +131,7 @@ def test_what_is_granted_is_charged_to_all(several: list[Used], data: st.DataObj
 
 @given(used=used_accounts(most=14))
 def test_an_account_keeps_its_bounds(used: Used) -> None:
-    """Whatever answers say, the level stays within the capacity, the cushion within 15 % and the share within bounds."""
+    """Whatever answers say, level, cushion, share and purse stay within their bounds."""
     account = used.account
     bucket = account.bucket
     assert bucket.level <= bucket.capacity

@@ -1,6 +1,6 @@
 """Promises 9 to 11, without a loop or a thread: lanes that share accounts, or do not, and who goes when."""
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from hypothesis import given, settings, strategies as st
 
@@ -9,8 +9,10 @@ from scheduler.core.quota import MINUTE, SECOND, Charge, Dimension, Quota, Refil
 from scheduler.core.reconcile import Account
 from scheduler.engine.dispatch import Dispatcher
 from scheduler.engine.lane import Lane, Waiter, mask_of
-from scheduler.engine.parking import ThreadHost
 from scheduler.engine.scopes import Scope
+
+if TYPE_CHECKING:
+    from scheduler.engine.parking import ThreadHost
 
 HOST = cast("ThreadHost", None)  # nobody sleeps here
 TICKS = 40
@@ -143,7 +145,7 @@ def test_nobody_is_forgotten_and_all_who_fit_go_in_the_end(shape: list[tuple[int
     shares=st.booleans(),
 )
 def test_those_who_wait_for_one_account_go_by_priority_then_arrival(
-    arrivals: list[tuple[int, int, int]], shares: bool
+    arrivals: list[tuple[int, int, int]], *, shares: bool
 ) -> None:
     """In a lane, and across lanes that are held back by the same account, the order is that of the keys."""
     hall = Hall(0, [SHARED[0]], [(0,), (0,), (0,)], QUOTA)
@@ -174,10 +176,10 @@ def test_a_lane_with_an_account_of_its_own_is_not_held_back(data: st.DataObject,
 
 @settings(max_examples=15)
 @given(small=st.integers(1, 4), two=st.booleans(), large=st.sampled_from([30, 50, 57]))
-def test_a_large_head_is_not_starved_by_small_ones(small: int, two: bool, large: int) -> None:
+def test_a_large_head_is_not_starved_by_small_ones(*, small: int, two: bool, large: int) -> None:
     """With endless small requests on one or two accounts that it needs, a large one goes in about two windows."""
     quota = Quota(Dimension.TOKENS, 60, MINUTE)
-    lanes = [(0,), (1,), (0, 1)] if two else [(0,), (0,), (0,)]
+    lanes: list[tuple[int, ...]] = [(0,), (1,), (0, 1)] if two else [(0,), (0,), (0,)]
     hall = Hall(2, [], lanes, quota)
     for _ in range(80):
         hall.join(0, small)
@@ -211,7 +213,7 @@ def test_a_better_priority_that_comes_late_goes_first(tokens: list[int], late: i
 
 
 @given(removed=st.sets(st.integers(0, 9), min_size=1), late=st.booleans())
-def test_leaving_frees_the_way(removed: set[int], late: bool) -> None:
+def test_leaving_frees_the_way(*, removed: set[int], late: bool) -> None:
     """Whoever leaves, from the head or the middle, in either lane, costs the others nothing."""
     hall = Hall(0, [SHARED[0]], [(0,), (0,)], QUOTA)
     for _ in range(3):
