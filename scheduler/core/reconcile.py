@@ -81,6 +81,10 @@ _SLOT = 1 << 26  # ns (67 ms): how finely the history of ``total`` is kept
 _HISTORY = 4096  # slots: 4.6 minutes
 
 
+NOTES = 4
+"""Numbers that a ticket is made of: charged, total, expected, raised."""
+
+
 class Ticket:
     """What one request was charged in one account, and what was believed just after."""
 
@@ -118,6 +122,7 @@ class Account:
         "_puzzle",
         "_raised",
         "_share_at",
+        "_size_at",
         "_tuning",
         "anchored",
         "anchored_total",
@@ -188,10 +193,10 @@ class Account:
             return now
         need = (self.charge_for(units) if self.guessed else units) * bucket.scale
         if need > bucket.capacity:
-            if self._flying:
+            if self._flying or not self.fits(units):
                 return NEVER  # larger than a limit that is not certain: alone, from a full bucket
             need = bucket.capacity
-        doubt = self._doubt(now)
+        doubt = self._doubt(now) if self.blind <= self._tuning.blind else 0
         ready = now if bucket.level >= need + self.cushion + doubt else self._covered_at(need, doubt, now)
         if self.pace is not None:
             ready = max(ready, self.pace.ready_at(need, now))
@@ -227,15 +232,11 @@ class Account:
         return min(3 * units, max(-(-units // 2), -(-units * self.asked // self.guessed)))
 
     def _doubt(self, now: int) -> int:
-        if not self._flying or self.blind > self._tuning.blind:
-            return 0
         bucket = self.bucket
-        since = max(self._began, self.anchored)
-        return (
-            max(0, (self.total - self.anchored_total) * bucket.scale - bucket.rate * (now - since))
-            if bucket.rate
-            else 0
-        )
+        if not self._flying or not bucket.rate:
+            return 0
+        unconfirmed = (self.total - self.anchored_total) * bucket.scale
+        return max(0, unconfirmed - bucket.rate * (now - max(self._began, self.anchored)))
 
     def _covered_at(self, need: int, doubt: int, now: int) -> int:
         """Solve level(t) >= min(need + keep + doubt(t), ceiling), where doubt falls as fast as the level rises."""
@@ -251,6 +252,16 @@ class Account:
 
     def charge(self, units: int, now: int) -> Ticket:
         """Charge a request of *units*; ``ready_at`` has advanced the bucket to *now*."""
+        notes: list[int] = []
+        self.spend(units, now, notes)
+        return Ticket(self, now, units, *notes)
+
+    def spend(self, units: int, now: int, notes: list[int]) -> None:
+        """Charge a request of *units*, and note what its ticket will say: NOTES numbers.
+
+        A ticket is made of its notes only when an answer comes. Ten million reservations a day need not make forty
+        million objects that the garbage collector has to look at.
+        """
         charged = self.charge_for(units) if self.guessed else units
         bucket = self.bucket
         slot = now // _SLOT
@@ -261,13 +272,29 @@ class Account:
             if marks[half][0] < slot - _HISTORY:
                 del marks[:half]
         self.total += charged
-        scaled = charged * bucket.scale
         self._flying += 1
         if self.known:
+            scaled = charged * bucket.scale
             bucket.take(scaled)
             if self.pace is not None:
                 self.pace.take(scaled)
-        return Ticket(self, now, units, charged, self.total, bucket.level, self._raised)
+        notes += (charged, self.total, bucket.level, self._raised)
+
+    def unheard(self, charged: int, at: int, sent: int, now: int) -> None:
+        """A request of *charged* units, charged *at* an instant, has ended, and nobody told what its answer said."""
+        self._flying -= 1
+        self._answers += 1
+        self.spent += charged
+        self.blind += 1
+        if self.share < WHOLE:
+            self._climb(now)
+        if self.pace is not None and self.known:
+            self._pace_answered(sent, now)
+        if not self.bucket.rate and self.bucket.quota.refill is Refill.RELEASE:
+            self.bucket.advance(now)
+            self.bucket.give(charged, at)
+        if now >= self._size_at:
+            self.cushion = self._size_cushion(now)
 
     def release(self, ticket: Ticket, now: int) -> None:
         """Note that a request is no longer in flight; concurrency comes back."""
@@ -348,9 +375,7 @@ class Account:
             else:
                 self._informed(ticket, sent, remaining, now)
         if self.pace is not None and self.known:
-            self.pace.answered(sent, now)
-            if self.pace.free:
-                self.pace = None
+            self._pace_answered(sent, now)
         self.cushion = self._size_cushion(now)
         return changed
 
@@ -451,11 +476,21 @@ class Account:
 
     def _blinded(self, now: int) -> None:
         self.blind += 1
-        if self.share < WHOLE and self.blind > self._tuning.blind and now - self._share_at >= SECOND:
+        if self.share < WHOLE:
+            self._climb(now)
+
+    def _climb(self, now: int) -> None:
+        if self.blind > self._tuning.blind and now - self._share_at >= SECOND:
             seconds = (now - self._share_at) // SECOND
             self.share = min(WHOLE, self.share + self._tuning.share_climb * seconds)
             self._share_at += seconds * SECOND
             self._scale_rate()
+
+    def _pace_answered(self, sent: int, now: int) -> None:
+        assert self.pace is not None
+        self.pace.answered(sent, now)
+        if self.pace.free:
+            self.pace = None
 
     def _scale_rate(self) -> None:
         if self.bucket.rate:
@@ -482,6 +517,7 @@ class Account:
 
     def _size_cushion(self, now: int) -> int:
         bucket = self.bucket
+        self._size_at = now + SECOND
         if not self.known or not bucket.rate:
             return 0
         least = min(bucket.rate * self._tuning.least, bucket.capacity // 50)

@@ -20,14 +20,14 @@ from typing import Any, TypeVar
 
 from scheduler.clock import Clock
 from scheduler.core.backoff import Backoff
-from scheduler.core.budget import GRANTED, Draw, decide
+from scheduler.core.budget import GRANTED, Draw, decide, too_large
 from scheduler.core.quota import SECOND, Charge
 from scheduler.core.reconcile import Account
 from scheduler.engine.deadlines import Deadlines
 from scheduler.engine.dispatch import Dispatcher
 from scheduler.engine.events import Admitted, Event, LimitChanged
 from scheduler.engine.lane import Blocker, Lane, Waiter, mask_of
-from scheduler.engine.learning import Learner
+from scheduler.engine.learning import Learner, told
 from scheduler.engine.parking import AsyncHost, Host, HostGone, Hosts, ThreadHost, current_host
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
@@ -126,9 +126,9 @@ class Admission:
             with self._lock:
                 now = self._begin()
                 lane = self._lane(model, project, mask_of(charge), now)
-                self._refuse_too_large(lane, charge)
                 reservation = self._grant_now(lane, model, charge, now)
                 if reservation is None:
+                    self._refuse_too_large(lane, charge)
                     raise self._unattainable(lane, charge, now, 0)
         finally:
             if self._chores or self._news:
@@ -167,9 +167,9 @@ class Admission:
             with self._lock:
                 now = self._begin()
                 lane = self._lane(model, project, mask_of(charge), now)
-                self._refuse_too_large(lane, charge)
                 reservation = self._grant_now(lane, model, charge, now)
                 if reservation is None:
+                    self._refuse_too_large(lane, charge)
                     self._refuse_full(lane, now)
                     waiter = self._enqueue(lane, model, charge, priority, now, timeout, arrival, blocking=blocking)
                     self._conclude(now)
@@ -346,10 +346,11 @@ class Admission:
             other.lanes = [lane for lane in other.lanes if id(lane) not in gone]
 
     def _refuse_too_large(self, lane: Lane, charge: Charge) -> None:
-        for account, position in lane.draws:
-            if charge[position] > account.bucket.quota.burst and not account.fits(charge[position]):
-                name = account.bucket.quota.name
-                raise RequestTooLarge(account.scope, name, charge[position], account.largest)
+        never = too_large(lane.draws, charge)
+        if never is not None:
+            account = never.binding
+            requested = charge[account.dimension.position]
+            raise RequestTooLarge(account.scope, account.bucket.quota.name, requested, never.largest)
 
     def _refuse_full(self, lane: Lane, now: int) -> None:
         if self.max_queued is not None and self.queued >= self.max_queued:
@@ -379,10 +380,9 @@ class Admission:
 
     def _end(self, reservation: Reservation, usage: Usage | None) -> None:
         now = self.clock.now()
-        told = self._learner.ended(reservation, usage, now)
+        if self._learner.ended(reservation, usage, now) and self.listeners:
+            self._news.append(told(reservation, None, now))
         self.tally.ended(reservation, usage)
-        if told is not None and self.listeners:
-            self._news.append(told)
         if self._dispatcher.busy:
             self._dispatcher.changed(self._concerned(reservation.lane), now)
 
@@ -437,7 +437,8 @@ class Admission:
             waited = now - waiter.submitted
             self.tally.admitted(waited)
             self._no_longer_waits(waiter)
-            reservation = Reservation(self, waiter.lane, waiter.model, waiter.charge, waiter.tickets, now, waited)
+            assert waiter.notes is not None
+            reservation = Reservation(self, waiter.lane, waiter.model, waiter.charge, waiter.notes, now, waited)
             waiter.reservation = reservation
             self._news.append(waiter)
             if self.listeners:

@@ -134,7 +134,7 @@ class Dispatcher:
                 freed += self._unclaim(lane)
             lane.pop()
             self.granted.append(head)
-            head.tickets = lane.spend(head.charge, now)
+            head.notes = lane.spend(head.charge, now)
         else:
             freed += self._unclaim(lane)
         if freed:

@@ -7,7 +7,7 @@ from scheduler.core.budget import Draw, take
 from scheduler.core.gate import Gate
 from scheduler.core.queue import Queue
 from scheduler.core.quota import SECOND, Charge, Dimension
-from scheduler.core.reconcile import Account, Ticket
+from scheduler.core.reconcile import Account
 from scheduler.engine.parking import AsyncHost, ThreadHost
 from scheduler.engine.scopes import Scope
 
@@ -32,11 +32,11 @@ class Waiter:
         "host",
         "lane",
         "model",
+        "notes",
         "priority",
         "reservation",
         "slot",
         "submitted",
-        "tickets",
     )
 
     def __init__(
@@ -61,7 +61,7 @@ class Waiter:
         self.host = host
         self.gone = False  # from the queue
         self.slot: Any = None  # the host's
-        self.tickets: list[Ticket] = []  # what it was charged, once it was granted
+        self.notes: list[int] | None = None  # what it was charged, once it was granted
         self.reservation: Reservation | None = None
         self.error: SchedulerError | None = None
 
@@ -139,8 +139,8 @@ class Lane:
                 longest = max(longest, (units * bucket.scale - bucket.level) // bucket.rate)
         return longest / SECOND if longest > 0 else None
 
-    def spend(self, charge: Charge, now: int) -> list[Ticket]:
-        """Charge every account, and count the flight."""
+    def spend(self, charge: Charge, now: int) -> list[int]:
+        """Charge every account, and count the flight; return what the tickets will be made of."""
         for scope in self.scopes:
             scope.gate.flying += 1
             scope.flying += 1

@@ -9,8 +9,8 @@ back; where nothing does, the emptiest is blamed and the scope's gate closes, un
 from collections.abc import Callable
 
 from scheduler.core.backoff import Backoff
-from scheduler.core.quota import DAY, MINUTE, SECOND, Quota
-from scheduler.core.reconcile import Account, Ticket
+from scheduler.core.quota import DAY, MINUTE, SECOND, Dimension, Quota
+from scheduler.core.reconcile import NOTES, Account, Ticket
 from scheduler.engine.events import Answered, Event, LimitChanged, Paused
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
@@ -37,7 +37,7 @@ class Learner:
         reservation.answered = True
         for scope in reservation.lane.scopes:
             scope.ignored += reading.ignored
-        events: list[Event] = [_told(reservation, reading.cause, now)]
+        events: list[Event] = [told(reservation, reading.cause, now)]
         if reading.outcome is Outcome.THROTTLED and reading.cause is Cause.RATE:
             self._refused(reservation, reading, now, events)
         else:
@@ -46,30 +46,32 @@ class Learner:
                 self._close(reservation, reading, now, events)
         return events
 
-    def ended(self, reservation: Reservation, usage: Usage | None, now: int) -> Event | None:
-        """Learn from a reservation's end, where its outcome counts; return what there is to tell."""
+    def ended(self, reservation: Reservation, usage: Usage | None, now: int) -> bool:
+        """Learn from a reservation's end, and return whether nobody has told of its answer."""
         if reservation.ended_by == "cancel":
             _undo(reservation, now)
-            return None
+            return False
         answered = reservation.answered
         outcome = reservation.outcome
         if outcome is None:
             outcome = reservation.outcome = Outcome.SUCCESS
+        name = outcome.value
         for scope in reservation.lane.scopes:
             scope.flying -= 1
             scope.gate.flying -= 1
-            scope.outcomes[outcome.value] = scope.outcomes.get(outcome.value, 0) + 1
-        for ticket in reservation.tickets:
-            ticket.account.release(ticket, now)
-            if not answered:
-                ticket.account.answered(ticket, reservation.sent, now, None, 0)
+            scope.outcomes[name] = scope.outcomes.get(name, 0) + 1
+        if answered:
+            for ticket in reservation.tickets:
+                ticket.account.release(ticket, now)
+        else:
+            at, sent, notes = reservation.at, reservation.sent, reservation.notes
+            for index, (account, _) in enumerate(reservation.draws):
+                account.unheard(notes[index * NOTES], at, sent, now)
+            if outcome is Outcome.SUCCESS:
+                self._open_gates(reservation)
         if usage is not None and self._provider.settlement is Settlement.CORRECTED:
             self._correct(reservation, usage, now)
-        if answered:
-            return None
-        if outcome is Outcome.SUCCESS:
-            self._open_gates(reservation)
-        return _told(reservation, None, now)
+        return not answered
 
     # ---- answers
 
@@ -193,10 +195,10 @@ def _scope_of(scopes: tuple[Scope, ...], *, project: bool) -> Scope | None:
 
 def _blame(tickets: list[Ticket]) -> list[Account]:
     """Return the account that a refusal without numbers most likely comes from: all, where nothing is known."""
-    timed = [ticket.account for ticket in tickets if ticket.account.bucket.rate]
-    known = [account for account in timed if account.known]
+    counted = [ticket.account for ticket in tickets if ticket.account.dimension is not Dimension.CONCURRENCY]
+    known = [account for account in counted if account.known]
     if not known:
-        return timed
+        return counted
     return [min(known, key=lambda account: account.bucket.level / account.bucket.capacity)]
 
 
@@ -216,7 +218,8 @@ def _undo(reservation: Reservation, now: int) -> None:
         ticket.account.refund(ticket, now)
 
 
-def _told(reservation: Reservation, cause: Cause | None, now: int) -> Answered:
+def told(reservation: Reservation, cause: Cause | None, now: int) -> Answered:
+    """Return what there is to tell of an answer, or of its absence."""
     assert reservation.outcome is not None
     latency = (now - reservation.sent) / SECOND
     return Answered(reservation.lane.name, reservation.outcome.value, cause.value if cause else "", latency)

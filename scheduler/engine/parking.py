@@ -171,6 +171,32 @@ def _finish(future: "asyncio.Future[None]") -> None:
         future.set_result(None)
 
 
+async def _at_once() -> None:
+    return
+
+
+class _Berth:
+    """Where a task of trio sleeps: left once, by the waker or by a cancellation, whoever comes first."""
+
+    __slots__ = ("_trio", "task", "woken")
+
+    def __init__(self, module: Any) -> None:
+        self._trio = module
+        self.task: trio.lowlevel.Task | None = None
+        self.woken = False
+
+    def abort(self, _raise_cancel: object) -> "trio.lowlevel.Abort":
+        self.task = None
+        succeeded: trio.lowlevel.Abort = self._trio.lowlevel.Abort.SUCCEEDED
+        return succeeded
+
+    def wake(self) -> None:
+        self.woken = True
+        task, self.task = self.task, None
+        if task is not None:
+            self._trio.lowlevel.reschedule(task)
+
+
 class TrioHost:
     """A trio run."""
 
@@ -190,31 +216,22 @@ class TrioHost:
             return False
 
     def prepare(self, sleeper: Sleeper) -> None:
-        # Emptied by whoever comes first, the waker or a cancellation; it holds the task while that sleeps.
-        sleeper.slot = [None]
+        sleeper.slot = _Berth(self._trio)
 
-    async def sleep(self, sleeper: Sleeper) -> None:
-        cell: list[trio.lowlevel.Task | None] = sleeper.slot
-        if not cell:
-            return  # woken before it slept, by a finalizer or from another thread
-        cell[0] = self._trio.lowlevel.current_task()
-
-        def abort(_raise_cancel: object) -> "trio.lowlevel.Abort":
-            cell.clear()
-            succeeded: trio.lowlevel.Abort = self._trio.lowlevel.Abort.SUCCEEDED
-            return succeeded
-
-        await self._trio.lowlevel.wait_task_rescheduled(abort)
+    def sleep(self, sleeper: Sleeper) -> Awaitable[None]:
+        berth: _Berth = sleeper.slot
+        if berth.woken:
+            return _at_once()  # woken before it slept, by a finalizer or from another thread
+        berth.task = self._trio.lowlevel.current_task()
+        asleep: Awaitable[None] = self._trio.lowlevel.wait_task_rescheduled(berth.abort)
+        return asleep
 
     def wake(self, sleeper: Sleeper) -> None:
+        berth: _Berth = sleeper.slot
         if self.here:
-            self._reschedule(sleeper.slot)
+            berth.wake()
         else:
-            self._threadsafe(self._reschedule, sleeper.slot)
-
-    def _reschedule(self, cell: "list[trio.lowlevel.Task | None]") -> None:
-        if cell and (task := cell.pop()) is not None:
-            self._trio.lowlevel.reschedule(task)
+            self._threadsafe(berth.wake)
 
     def call_after(self, delay: int, callback: Callable[[], None], lost: Callable[[], None]) -> Callable[[], None]:
         scope = self._trio.CancelScope()

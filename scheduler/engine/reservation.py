@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from scheduler.core.budget import tickets_of
 from scheduler.core.quota import Charge
 from scheduler.core.reconcile import Ticket
 from scheduler.errors import ReservationClosed
@@ -24,14 +25,17 @@ class Reservation:
     __slots__ = (
         "_admission",
         "_open",
+        "_tickets",
         "answered",
+        "at",
         "charge",
+        "draws",
         "ended_by",
         "lane",
         "model",
+        "notes",
         "outcome",
         "sent",
-        "tickets",
         "waited",
     )
 
@@ -41,7 +45,7 @@ class Reservation:
         lane: "Lane",
         model: str,
         charge: Charge,
-        tickets: list[Ticket],
+        notes: list[int],
         now: int,
         waited: int,
     ) -> None:
@@ -50,8 +54,10 @@ class Reservation:
         self.lane = lane
         self.model = model
         self.charge = charge
-        self.tickets = tickets
-        self.sent = now
+        self.draws = lane.draws
+        self.notes = notes
+        self._tickets: list[Ticket] | None = None
+        self.at = self.sent = now
         self.waited = waited
         """Nanoseconds that the request waited for its turn."""
         self.outcome: Outcome | None = None
@@ -59,6 +65,13 @@ class Reservation:
         """Whether it has been told what the provider answered."""
         self.ended_by: str | None = None
         self._open = True  # deleted by whoever ends it: of two threads, one
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """What it was charged in each account, for those who learn from its answer."""
+        if self._tickets is None:
+            self._tickets = tickets_of(self.draws, self.charge, self.at, self.notes)
+        return self._tickets
 
     def mark_sent(self) -> None:
         """Say that the request is sent only now: where something lies between the grant and the sending."""

@@ -17,6 +17,10 @@ class Tally:
     """What has been let through, for how long it waited, and how it ended."""
 
     __slots__ = (
+        "_cached",
+        "_images",
+        "_input",
+        "_output",
         "_price",
         "cancelled",
         "cost",
@@ -24,7 +28,6 @@ class Tally:
         "refusals",
         "retries",
         "sent",
-        "usage",
         "wait_sum",
         "waits",
     )
@@ -37,7 +40,7 @@ class Tally:
         self.in_flight = 0
         self.refusals = 0  # 429s
         self.retries = 0
-        self.usage = Usage()
+        self._input = self._cached = self._output = self._images = 0  # billed
         self.cost = 0.0  # US dollars
         self.waits = [0] * (len(_BOUNDS) + 1)  # by wait, one more for those above the last bound
         self.wait_sum = 0  # nanoseconds
@@ -66,10 +69,12 @@ class Tally:
         if usage is None:
             return
         self.cost += self._price(reservation.model, usage)
-        total = self.usage
-        self.usage = Usage(
-            total.input_tokens + usage.input_tokens,
-            total.cached_tokens + usage.cached_tokens,
-            total.output_tokens + usage.output_tokens,
-            total.images + usage.images,
-        )
+        self._input += usage.input_tokens
+        self._cached += usage.cached_tokens
+        self._output += usage.output_tokens
+        self._images += usage.images
+
+    @property
+    def usage(self) -> Usage:
+        """What the provider billed."""
+        return Usage(self._input, self._cached, self._output, self._images)

@@ -1,6 +1,6 @@
 """Decisions over several accounts, by example."""
 
-from scheduler.core.budget import GRANTED, NeverFits, NotUntil, decide, take, too_large
+from scheduler.core.budget import GRANTED, NeverFits, NotUntil, decide, take, tickets_of, too_large
 from scheduler.core.quota import DAY, MINUTE, SECOND, Charge, Dimension, Quota, Refill
 from scheduler.core.reconcile import Account
 
@@ -32,7 +32,7 @@ def test_only_a_release_frees_concurrency() -> None:
     """No instant is named for a request that waits for others to end; when one ends it goes."""
     account = Account(Quota(Dimension.CONCURRENCY, 1, 0, refill=Refill.RELEASE), 0)
     draws = [(account, CONCURRENCY)]
-    ticket = take(draws, Charge(), 0)[0]
+    (ticket,) = tickets_of(draws, Charge(), 0, take(draws, Charge(), 0))
     assert decide(draws, Charge(), 0) == NotUntil(None, account)
     account.release(ticket, SECOND)
     assert decide(draws, Charge(), SECOND) is GRANTED

@@ -7,7 +7,7 @@ from accounts import Used, used_accounts
 from drawn import parts
 from hypothesis import given, strategies as st
 
-from scheduler.core.budget import GRANTED, Decision, Draw, NotUntil, decide, take, too_large
+from scheduler.core.budget import GRANTED, Decision, Draw, NotUntil, decide, take, tickets_of, too_large
 from scheduler.core.quota import Charge, Refill
 from scheduler.core.reconcile import Account
 
@@ -120,7 +120,7 @@ def test_what_is_granted_is_charged_to_all(several: list[Used], data: st.DataObj
     charge = a_charge(several, data)
     decide(draws, charge, now)
     before = [(account.bucket.level, account.total, account.known) for account, _ in draws]
-    tickets = take(draws, charge, now)
+    tickets = tickets_of(draws, charge, now, take(draws, charge, now))
     assert [ticket.account for ticket in tickets] == [account for account, _ in draws]
     for ticket, (level, total, known) in zip(tickets, before, strict=True):
         account = ticket.account

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, cast
 
 from hypothesis import given, settings, strategies as st
 
+from scheduler.core.budget import tickets_of
 from scheduler.core.gate import Gate
 from scheduler.core.quota import MINUTE, SECOND, Charge, Dimension, Quota, Refill
-from scheduler.core.reconcile import Account
+from scheduler.core.reconcile import NOTES, Account
 from scheduler.engine.dispatch import Dispatcher
 from scheduler.engine.lane import Lane, Waiter, mask_of
 from scheduler.engine.scopes import Scope
@@ -58,7 +59,8 @@ class Hall:
         self.flying.remove(waiter)
         for scope in waiter.lane.scopes:
             scope.gate.flying -= 1
-        for ticket in waiter.tickets:
+        assert waiter.notes is not None
+        for ticket in tickets_of(waiter.lane.draws, waiter.charge, waiter.submitted, waiter.notes):
             ticket.account.release(ticket, self.now)
             ticket.account.answered(ticket, waiter.submitted, self.now, None, 0)
         self.dispatcher.changed([*waiter.lane.gates, *(account for account, _ in waiter.lane.draws)], self.now)
@@ -67,7 +69,8 @@ class Hall:
     def collect(self) -> None:
         for waiter in self.dispatcher.granted:
             assert self.waiting.pop(waiter.arrival) is waiter, "granted once, and only who waits"
-            assert [ticket.account for ticket in waiter.tickets] == [account for account, _ in waiter.lane.draws]
+            assert waiter.notes is not None
+            assert len(waiter.notes) == NOTES * len(waiter.lane.draws)
             waiter.submitted = self.now
             self.granted.append(waiter)
             self.flying.append(waiter)
