@@ -67,12 +67,12 @@ def too_large(draws: Sequence[Draw], charge: Charge) -> NeverFits | None:
     return None
 
 
-def take(draws: Sequence[Draw], charge: Charge, now: int) -> list[int]:
+def take(draws: Sequence[Draw], charge: Charge, now: int) -> tuple[int, ...]:
     """Charge every account of *draws* at the instant of the decision that granted it; return the tickets' notes."""
     notes: list[int] = []
     for account, position in draws:
         account.spend(charge[position], now, notes)
-    return notes
+    return tuple(notes)  # the garbage collector forgets a tuple of numbers; a list it would look at for ever
 
 
 def tickets_of(draws: Sequence[Draw], charge: Charge, at: int, notes: Sequence[int]) -> list[Ticket]:

@@ -61,7 +61,7 @@ class Waiter:
         self.host = host
         self.gone = False  # from the queue
         self.slot: Any = None  # the host's
-        self.notes: list[int] | None = None  # what it was charged, once it was granted
+        self.notes: tuple[int, ...] | None = None  # what it was charged, once it was granted
         self.reservation: Reservation | None = None
         self.error: SchedulerError | None = None
 
@@ -139,7 +139,7 @@ class Lane:
                 longest = max(longest, (units * bucket.scale - bucket.level) // bucket.rate)
         return longest / SECOND if longest > 0 else None
 
-    def spend(self, charge: Charge, now: int) -> list[int]:
+    def spend(self, charge: Charge, now: int) -> tuple[int, ...]:
         """Charge every account, and count the flight; return what the tickets will be made of."""
         for scope in self.scopes:
             scope.gate.flying += 1

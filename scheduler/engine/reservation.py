@@ -45,7 +45,7 @@ class Reservation:
         lane: "Lane",
         model: str,
         charge: Charge,
-        notes: list[int],
+        notes: tuple[int, ...],
         now: int,
         waited: int,
     ) -> None:
