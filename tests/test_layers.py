@@ -19,7 +19,8 @@ LAYERS = (
     {"facade"},
     {"testing", "bulk"},
     {"gateway"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"demo", "__main__"},
 )
 """Rooms from the lowest up. A room may import itself and what lies below it."""
 ALONE = {"simulator"}

@@ -53,6 +53,9 @@ class Idler:
         self.slot: Any = None
 
 
+_SLEEPERS = (Waiter, Idler)
+
+
 class Admission:
     """Lets requests through in order, as their scopes' accounts allow."""
 
@@ -424,7 +427,8 @@ class Admission:
     def _no_longer_waits(self, waiter: Waiter) -> None:
         self.queued -= 1
         self._timer.left(waiter.host)
-        self._deadlines.left(waiter)
+        if waiter.deadline is not None:
+            self._deadlines.left()
 
     def _conclude(self, now: int) -> None:
         """Make reservations of what was granted, and set the timer. Last thing under the lock where anyone waits."""
@@ -481,7 +485,7 @@ class Admission:
                 item = self._news.popleft()
             except IndexError:
                 return
-            if not isinstance(item, Waiter | Idler):
+            if not isinstance(item, _SLEEPERS):
                 self._tell(item)
                 continue
             try:

@@ -29,14 +29,13 @@ class Deadlines:
         """Add a waiter."""
         heapq.heappush(self._heap, (deadline, next(self._number), waiter))
 
-    def left(self, waiter: Waiter) -> None:
-        """A waiter waits no more."""
-        if waiter.deadline is not None:
-            self._over += 1
-            if self._over * 2 > len(self._heap) > _SMALL:
-                self._heap = [entry for entry in self._heap if entry[2].waits]
-                heapq.heapify(self._heap)
-                self._over = 0
+    def left(self) -> None:
+        """A waiter that has a deadline waits no more."""
+        self._over += 1
+        if self._over * 2 > len(self._heap) > _SMALL:
+            self._heap = [entry for entry in self._heap if entry[2].waits]
+            heapq.heapify(self._heap)
+            self._over = 0
 
     def first(self) -> int | None:
         """Return the earliest deadline of those who still wait."""

@@ -455,7 +455,7 @@ def test_its_owner_may_change_the_limit() -> None:
     unknown.pace = None
     unknown.retune(TPM, 0)
     assert unknown.known
-    assert unknown.ready_at(LIMIT + 1, 0) == 0  # the caller asks ``fits`` first
+    assert unknown.ready_at(LIMIT + 1, 0) == NEVER
 
 
 # ---- ends

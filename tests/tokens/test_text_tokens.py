@@ -202,7 +202,7 @@ def test_a_failed_load_is_said_once_and_estimates_go_on(
         assert not counter.load("gpt-5")
         assert counter.count("abcdefgh", "gpt-4o") == 2
     (record,) = caplog.records
-    assert (record.name, record.levelno, record.exc_info) == ("scheduler.tokens", logging.WARNING, None)
+    assert (record.name, record.levelno, record.exc_info) == ("scheduler.tokens", logging.INFO, None)
     assert "secrets" not in record.getMessage()
     assert bool(no_download) == download
 
