@@ -61,10 +61,11 @@ class Queue(Generic[Item]):
 
     def pop(self) -> Item:
         """Remove and return the first item; the queue must not be empty."""
-        head = self.head()
-        assert head is not None, "pop from an empty queue"
-        heapq.heappop(self._heap)
-        return head
+        while True:
+            item = heapq.heappop(self._heap)[2]
+            if not item.gone:
+                return item
+            self._gone -= 1
 
     def remove(self, item: Item) -> None:
         """Remove an item that is in the queue, wherever it stands."""

@@ -12,7 +12,7 @@ in ``_chores``. Whoever takes the lock carries these out first, and looks again 
 import contextlib
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
@@ -421,14 +421,11 @@ class Admission:
 
     def _remove(self, waiter: Waiter, now: int) -> None:
         waiter.lane.remove(waiter)
-        self._no_longer_waits(waiter)
-        self._dispatcher.left(waiter.lane, now)
-
-    def _no_longer_waits(self, waiter: Waiter) -> None:
         self.queued -= 1
         self._timer.left(waiter.host)
         if waiter.deadline is not None:
             self._deadlines.left()
+        self._dispatcher.left(waiter.lane, now)
 
     def _conclude(self, now: int) -> None:
         """Make reservations of what was granted, and set the timer. Last thing under the lock where anyone waits."""
@@ -437,10 +434,14 @@ class Admission:
             self._remove(late, now)
             self._news.append(late)
         granted = self._dispatcher.granted
+        for host, number in Counter(waiter.host for waiter in granted).items():
+            self._timer.left(host, number)
+        self.queued -= len(granted)
         for waiter in granted:
             waited = now - waiter.submitted
             self.tally.admitted(waited)
-            self._no_longer_waits(waiter)
+            if waiter.deadline is not None:
+                self._deadlines.left()
             assert waiter.notes is not None
             reservation = Reservation(self, waiter.lane, waiter.model, waiter.charge, waiter.notes, now, waited)
             waiter.reservation = reservation

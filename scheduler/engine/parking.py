@@ -128,7 +128,7 @@ class AsyncioHost:
 
     def wake(self, sleeper: Sleeper) -> None:
         future: asyncio.Future[None] = sleeper.slot
-        if self.here and not self._loop.is_closed():
+        if threading.get_ident() == self._thread and not self._loop.is_closed():
             _finish(future)
         else:
             self._threadsafe(_finish, future)

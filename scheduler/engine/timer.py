@@ -30,9 +30,9 @@ class Timer:
         """One more waiter sleeps on a host."""
         self._waiters[host] = self._waiters.get(host, 0) + 1
 
-    def left(self, host: Host) -> None:
-        """One waiter fewer sleeps on a host; a leader without waiters leads no more."""
-        waiters = self._waiters.get(host, 0) - 1
+    def left(self, host: Host, number: int = 1) -> None:
+        """*number* waiters fewer sleep on a host; a leader without waiters leads no more."""
+        waiters = self._waiters.get(host, 0) - number
         if waiters > 0:
             self._waiters[host] = waiters
         else:

@@ -537,8 +537,8 @@ def test_a_host_from_another_thread(backend: str) -> None:
 
         def elsewhere() -> None:
             host.call_after(1000, lambda: rung.append("rings"), lambda: rung.append("lost"))
-            host.call_after(1000, lambda: rung.append("no"), lambda: rung.append("no"))()
-            host.call_after(20_000_000, lambda: host.wake(sleeper), lambda: rung.append("lost"))
+            host.call_after(80_000_000, lambda: rung.append("no"), lambda: rung.append("no"))()
+            host.call_after(100_000_000, lambda: host.wake(sleeper), lambda: rung.append("lost"))
 
         threading.Thread(target=elsewhere).start()
         await host.sleep(sleeper)
