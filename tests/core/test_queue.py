@@ -67,3 +67,14 @@ def test_nothing_is_taken_from_an_empty_queue() -> None:
     """Popping an empty queue is a fault of the caller's."""
     with pytest.raises(IndexError):
         Queue[Item]().pop()
+
+
+def test_popping_passes_over_who_has_left() -> None:
+    """A head that left the middle is not popped, even where nobody looked at the head before."""
+    queue: Queue[Item] = Queue()
+    items = [Item(0, arrival) for arrival in range(2)]
+    for item in items:
+        queue.push(item)
+    queue.remove(items[0])
+    assert queue.pop() is items[1]
+    assert not queue
