@@ -43,7 +43,7 @@ class LoopClock:
 
     def now(self) -> int:
         """Return the loop's time in nanoseconds."""
-        with contextlib.suppress(anyio.NoEventLoopError):
+        with contextlib.suppress(RuntimeError):
             self._last = round(anyio.current_time() * 1e9)
         return self._last
 
