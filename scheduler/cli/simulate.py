@@ -11,7 +11,7 @@ from scheduler.simulator import Simulator, World, run as serve, world_for_tier
 def simulate(
     tier: Annotated[str | None, typer.Option(help="Enforce what the provider publishes for this tier.")] = None,
     provider: Annotated[str, typer.Option(help="Whose tiers.")] = "openai",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65_535)] = 8080,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     rpm: Annotated[int | None, typer.Option(help="Requests per minute, of all models together.")] = None,
     tpm: Annotated[int | None, typer.Option(help="Tokens per minute, of all models together.")] = None,
