@@ -1,11 +1,13 @@
 """One line of a job, as it stands in the file: what it must hold, and what is wrong with it."""
 
+import re
 from dataclasses import dataclass
 
 import msgspec
 
 from scheduler.errors import ConfigurationError, InvalidRequest
 
+_MISSING = re.compile("Object missing required field `(.*)`")  # msgspec's words
 LONGEST_NAME = 512
 """Most characters of a custom_id, tenant or project."""
 
@@ -61,9 +63,8 @@ def parse(text: bytes) -> InputLine:
         return msgspec.json.decode(text, type=InputLine)
     except msgspec.ValidationError as error:
         words, _, field = str(error).partition(" - at `$.")
-        missing = words.removeprefix("Object missing required field `").removesuffix("`")
-        if missing != words:
-            raise InvalidRequest("is missing", missing, "every line has custom_id, method, url and body") from None
+        if missing := _MISSING.fullmatch(words):
+            raise InvalidRequest("is missing", missing[1], "every line has custom_id, method, url and body") from None
         raise InvalidRequest(words, field.rstrip("`"), "write a line of the batch format") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"is not JSON in UTF-8: {error}", "", "write one object a line") from None

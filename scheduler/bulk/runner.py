@@ -10,7 +10,7 @@ wait, and a second one ends it.
 """
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import anyio
 import anyio.abc
@@ -41,9 +41,11 @@ class Runner:
         self._feeding = anyio.CancelScope()
         self._waiting: set[_Errand] = set()
 
-    async def run(self, items: Iterable[Item]) -> None:
+    async def run(self, items: Collection[Item]) -> None:
         """Run *items*, lowest priority number first; returns early if it is stopped."""
         backlog = Backlog(items)
+        for item in items:
+            self._progress.work.add(item.model, item.project, item.charge)
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch_signals)
             with self._all:
