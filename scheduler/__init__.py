@@ -1,1 +1,56 @@
-"""Rate-limit-aware request scheduling for LLM APIs."""
+"""Rate-limit-aware request scheduling for LLM APIs: the public names, and nothing else."""
+
+from scheduler.core.quota import Charge
+from scheduler.engine.events import Admitted, Answered, Event, LimitChanged, Paused
+from scheduler.engine.reservation import Reservation
+from scheduler.engine.statistics import BucketStatistics, LaneStatistics, ScopeStatistics, Statistics
+from scheduler.errors import (
+    ConfigurationError,
+    DeadlineUnattainable,
+    InvalidRequest,
+    ProviderOverloaded,
+    QueueFull,
+    QuotaExhausted,
+    RateLimited,
+    RequestFailed,
+    RequestTooLarge,
+    ReservationClosed,
+    SchedulerError,
+    StoreUnavailable,
+)
+from scheduler.facade import Priority, Result, Scheduler
+from scheduler.providers.base import Reading, Usage
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Admitted",
+    "Answered",
+    "BucketStatistics",
+    "Charge",
+    "ConfigurationError",
+    "DeadlineUnattainable",
+    "Event",
+    "InvalidRequest",
+    "LaneStatistics",
+    "LimitChanged",
+    "Paused",
+    "Priority",
+    "ProviderOverloaded",
+    "QueueFull",
+    "QuotaExhausted",
+    "RateLimited",
+    "Reading",
+    "RequestFailed",
+    "RequestTooLarge",
+    "Reservation",
+    "ReservationClosed",
+    "Result",
+    "Scheduler",
+    "SchedulerError",
+    "ScopeStatistics",
+    "Statistics",
+    "StoreUnavailable",
+    "Usage",
+    "__version__",
+]

@@ -5,6 +5,7 @@ for dates in headers and calendar windows only. Under virtual time, which tests 
 running loop instead.
 """
 
+import contextlib
 import time
 from typing import Protocol
 
@@ -31,14 +32,20 @@ class SystemClock:
 
 
 class LoopClock:
-    """The running event loop's clock, for virtual time; wall time is *epoch* plus what the loop has lived."""
+    """The running event loop's clock, for virtual time; wall time is *epoch* plus what the loop has lived.
+
+    Outside a loop it stands still, at 0 before the first.
+    """
 
     def __init__(self, epoch: int = 1_700_000_000_000_000_000) -> None:
         self.epoch = epoch
+        self._last = 0
 
     def now(self) -> int:
         """Return the loop's time in nanoseconds."""
-        return round(anyio.current_time() * 1e9)
+        with contextlib.suppress(anyio.NoEventLoopError):
+            self._last = round(anyio.current_time() * 1e9)
+        return self._last
 
     def wall(self) -> int:
         """Return the epoch plus the loop's time, in nanoseconds."""

@@ -8,6 +8,7 @@ A key is a model's name, or a pattern; all models that a pattern matches share i
 counts: a name before a pattern, a longer pattern before a shorter one.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ from scheduler.errors import ConfigurationError
 from scheduler.providers import catalogue
 from scheduler.providers.quotas import quota_for
 
+_MEND = 'write {"MODEL": {"rpm": 500, "tpm": 30_000}}'
+_UNKNOWN = re.compile(r"unknown field `(.*)`")
+
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A configuration file: the keys are the arguments of ``Scheduler``."""
@@ -27,8 +31,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     provider: str = "openai"
     base_url: str | None = None
     tier: str | None = None
-    limits: dict[str, dict[str, Any]] = {}
-    project_limits: dict[str, dict[str, dict[str, Any]]] = {}
+    limits: dict[str, Any] = {}
+    project_limits: dict[str, Any] = {}
     concurrency: int | None = None
     max_queued: int | None = None
     max_attempts: int = 10
@@ -47,9 +51,11 @@ def read_settings(path: str | Path) -> Settings:
     try:
         return msgspec.convert(data, Settings)
     except msgspec.ValidationError as error:
-        words, _, key = str(error).partition(" - at `$")
-        known = ", ".join(Settings.__struct_fields__)
-        raise ConfigurationError(words, key.strip(".`"), f"known are {known}", str(path)) from None
+        words, _, key = str(error).partition(" - at `$.")
+        if unknown := _UNKNOWN.search(words):
+            words, key = "no such setting", unknown[1]
+        mend = f"known are {', '.join(Settings.__struct_fields__)}" if unknown else "write a value of that kind"
+        raise ConfigurationError(words, key.strip("`"), mend, str(path)) from None
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -61,11 +67,12 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"cannot be read: {error.strerror}", file=str(path)) from None
+        mend = "name a file that exists and may be read"
+        raise ConfigurationError(f"cannot be read: {error.strerror}", mend=mend, file=str(path)) from None
     except UnicodeDecodeError:
-        raise ConfigurationError("is not UTF-8 text", file=str(path)) from None
+        raise ConfigurationError("is not UTF-8 text", mend="save it as UTF-8", file=str(path)) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"is not TOML: {error}", file=str(path)) from None
+        raise ConfigurationError(f"is not TOML: {error}", mend="correct that line", file=str(path)) from None
 
 
 def rules_from(limits: Mapping[Any, Any], *, key: str = "limits", file: str = "") -> tuple[Rule, ...]:
@@ -79,12 +86,14 @@ def rules_from(limits: Mapping[Any, Any], *, key: str = "limits", file: str = ""
     Raises:
         ConfigurationError: If anything is unusable.
     """
+    if not isinstance(limits, Mapping):
+        raise ConfigurationError(f"{limits!r:.40} holds no limits by model", key, _MEND, file)
     rules = []
     for model, amounts in limits.items():
         if not isinstance(model, str) or not model:
             raise ConfigurationError(f"{model!r:.40} is no model", key, "write its name, or a pattern", file)
         if not isinstance(amounts, Mapping) or not amounts:
-            raise ConfigurationError("no limits given", f"{key}.{model}", 'write {"rpm": 500, "tpm": 30_000}', file)
+            raise ConfigurationError("no limits given", f"{key}.{model}", _MEND, file)
         quotas = []
         for name, amount in amounts.items():
             try:
@@ -103,3 +112,32 @@ def rules_of_tier(provider: str, tier: str) -> tuple[Rule, ...]:
     """
     published = catalogue.load(provider).quotas(tier)
     return tuple(Rule(limits.scope, limits.models, limits.quotas) for limits in published)
+
+
+def rules_for(provider: str, limits: Any, tier: str | int | None) -> tuple[Rule, ...]:
+    """Return the organization's rules: *limits* as people write them, before those that are published for *tier*.
+
+    Limits for a name that the tier has too take its place, for all the models that go by it.
+
+    Raises:
+        ConfigurationError: If anything is unusable.
+    """
+    own = rules_from(limits or {})
+    published = rules_of_tier(provider, str(tier)) if tier is not None else ()
+    models = {rule.scope: rule.models for rule in published}
+    names = {rule.scope for rule in own}
+    return (
+        *(Rule(rule.scope, (*rule.models, *models.get(rule.scope, ())), rule.quotas) for rule in own),
+        *(rule for rule in published if rule.scope not in names),
+    )
+
+
+def project_rules_from(limits: Any) -> dict[str, tuple[Rule, ...]]:
+    """Return the rules of each project.
+
+    Raises:
+        ConfigurationError: If anything is unusable.
+    """
+    if not isinstance(limits or {}, Mapping):
+        raise ConfigurationError(f"{limits!r:.40} holds no projects", "project_limits", "write {PROJECT: limits}")
+    return {name: rules_from(each, key=f"project_limits.{name}") for name, each in (limits or {}).items()}

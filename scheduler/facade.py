@@ -1,12 +1,13 @@
 """``Scheduler``: puts the rooms together."""
 
+import contextlib
 import functools
 import inspect
 import os
 import random
 import warnings
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -20,7 +21,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from scheduler.clock import Clock, SystemClock
-from scheduler.config import read_settings, rules_from, rules_of_tier
+from scheduler.config import project_rules_from, read_settings, rules_for
 from scheduler.core.backoff import RetryBudget
 from scheduler.core.gate import Gate
 from scheduler.core.quota import SECOND, Charge, Dimension, Quota, Refill
@@ -33,7 +34,7 @@ from scheduler.engine.leases import SoleOwner
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.engine.statistics import Statistics, look
-from scheduler.errors import ConfigurationError, SchedulerError
+from scheduler.errors import ConfigurationError, InvalidRequest, SchedulerError
 from scheduler.http.client import make_client
 from scheduler.http.driver import Driver, Job
 from scheduler.providers import catalogue
@@ -139,23 +140,15 @@ class Scheduler:
         self._timeout = _positive(timeout, "timeout")
         self._transport = transport
         self._allow_plain_http = allow_plain_http
-        self._chance = random.Random(seed).random  # noqa: S311 -- jitter, not secrets
-        self._policy = RetryPolicy(max_attempts=int(_positive(max_attempts, "max_attempts")))
+        self._random = random.Random(seed)  # noqa: S311 -- jitter, not secrets
+        self._policy = RetryPolicy(max_attempts=_whole(max_attempts, "max_attempts"))
         self._budget = RetryBudget(now=self._clock.now())
-        self._catalogue = catalogue.load(self.provider.name)
-        rules = rules_from(limits or {}) + (rules_of_tier(self.provider.name, str(tier)) if tier is not None else ())
-        project_rules = {
-            name: rules_from(each, key=f"project_limits.{name}") for name, each in (project_limits or {}).items()
-        }
-        self.admission = Admission(
-            self.provider,
-            ScopeBook(rules, project_rules, SoleOwner()),
-            self._clock,
-            local=self._local(concurrency),
-            max_queued=None if max_queued is None else int(_positive(max_queued, "max_queued")),
-            chance=self._chance,
-            price=self._cost,
-        )
+        self._price = _prices(self.provider, named=isinstance(provider, str))
+        self._rules = rules_for(self.provider.name, limits, tier)
+        self._project_rules = project_rules_from(project_limits)
+        self._concurrency = None if concurrency is None else _whole(concurrency, "concurrency")
+        self._max_queued = None if max_queued is None else _whole(max_queued, "max_queued")
+        self.admission = self._new_admission()
         self._driver: Driver | None = None
         self._client: httpx.AsyncClient | None = None
         self._group: anyio.abc.TaskGroup | None = None
@@ -163,7 +156,7 @@ class Scheduler:
         self._forked = False
         _SCHEDULERS.add(self)
         if registry is not None:
-            registry.register(SchedulerCollector(self.statistics))
+            _register(registry, SchedulerCollector(self.statistics))
 
     @classmethod
     def from_file(cls, path: str | Path, **overrides: Any) -> Self:
@@ -179,16 +172,36 @@ class Scheduler:
             error.file = error.file or str(path)
             raise
 
-    def _local(self, concurrency: int | None) -> Scope | None:
-        if concurrency is None:
+    def _new_admission(self) -> Admission:
+        return Admission(
+            self.provider,
+            ScopeBook(self._rules, self._project_rules, SoleOwner()),
+            self._clock,
+            local=self._local(),
+            max_queued=self._max_queued,
+            chance=self._random.random,
+            price=self._cost,
+        )
+
+    def _local(self) -> Scope | None:
+        if self._concurrency is None:
             return None
-        quota = Quota(Dimension.CONCURRENCY, int(_positive(concurrency, "concurrency")), 0, refill=Refill.RELEASE)
+        quota = Quota(Dimension.CONCURRENCY, self._concurrency, 0, refill=Refill.RELEASE)
         account = Account(quota, self._clock.now(), scope="local")
         return Scope("local", None, [account], Gate("local"), configured=True, local=True)
 
     def _cost(self, model: str, usage: Usage) -> float:
-        price = self._catalogue.price(model)
+        price = self._price(model)
         return price.cost(usage) if price is not None else 0.0
+
+    def forked(self) -> None:
+        """Begin anew in a forked child: who waits and what is in flight is the parent's. Called by the interpreter."""
+        listeners = self.admission.listeners
+        self.admission.forked()
+        self.admission = self._new_admission()
+        self.admission.listeners = listeners
+        self._random.seed()  # not the parent's jitter
+        self._forked = True
 
     # ---- one attempt at a time
 
@@ -226,9 +239,11 @@ class Scheduler:
             DeadlineUnattainable: On entering, if its turn did not come within *timeout*.
         """
         charge = Charge(requests, tokens, input_tokens, output_tokens, images)
+        if min(charge) < 0:
+            raise _negative(charge)
         if type(priority) is not int:
             priority = priority_of(priority)
-        wait = None if timeout is None else int(timeout * SECOND)
+        wait = None if timeout is None else _nanoseconds(timeout)
         if self._forked:
             self._warn_forked()
         return Entry(self.admission, model, project, charge, priority, timeout=wait)
@@ -253,6 +268,8 @@ class Scheduler:
         if self._forked:
             self._warn_forked()
         charge = Charge(requests, tokens, input_tokens, output_tokens, images)
+        if min(charge) < 0:
+            raise _negative(charge)
         return self.admission.try_now(model, project, charge)
 
     def throttled(
@@ -282,6 +299,8 @@ class Scheduler:
     # ---- whole requests
 
     async def __aenter__(self) -> Self:
+        if self._forked:
+            self._warn_forked()
         key = self._key if self._key is not None else os.environ.get(self.provider.key_variable)
         self._client = make_client(
             self.provider,
@@ -290,7 +309,9 @@ class Scheduler:
             transport=self._transport,
             allow_plain_http=self._allow_plain_http,
         )
-        self._driver = Driver(self.admission, self.provider, self._client, self._policy, self._budget, self._chance)
+        self._driver = Driver(
+            self.admission, self.provider, self._client, self._policy, self._budget, self._random.random
+        )
         self._closing = False
         self._group = await anyio.create_task_group().__aenter__()
         return self
@@ -304,7 +325,7 @@ class Scheduler:
         self._client = self._driver = self._group = None
         group.cancel_scope.cancel()
         try:
-            await group.__aexit__(kind, error, traceback)
+            await group.__aexit__(None, None, None)  # the block's own error goes its way as it is
         finally:
             with anyio.CancelScope(shield=True):
                 await client.aclose()
@@ -337,8 +358,8 @@ class Scheduler:
             InvalidRequest: If it cannot be sent as it is.
         """
         call = self.provider.describe(method, url, body)
-        wait = None if timeout is None else int(timeout * SECOND)
-        return Job(call, msgspec.json.encode(body), priority_of(priority), tenant, project, wait)
+        wait = None if timeout is None else _nanoseconds(timeout)
+        return Job(call, _encoded(body), priority_of(priority), tenant, _header(project), wait)
 
     async def request(
         self,
@@ -360,7 +381,7 @@ class Scheduler:
             priority: Who goes first; the lowest.
             tenant: On whose behalf it is sent.
             project: Project that it is sent in.
-            timeout: Seconds for waiting and all attempts together.
+            timeout: Seconds within which its last attempt begins; one under way is not cut short.
 
         Raises:
             InvalidRequest: If it cannot be sent as it is.
@@ -383,7 +404,7 @@ class Scheduler:
         priority: int | str = Priority.BATCH,
         project: str | None = None,
         most: int = 1_000,
-    ) -> AsyncIterator[Result]:
+    ) -> AsyncGenerator[Result, None]:
         """Send many requests and yield their results as they come; nothing is raised for a single failure.
 
         Args:
@@ -392,13 +413,17 @@ class Scheduler:
             priority: Who goes first; the lowest.
             project: Project that they are sent in.
             most: How many may be waiting or in flight.
+
+        Raises:
+            RuntimeError: Outside ``async with``, after ``drain``, or if the block is left meanwhile.
         """
         self._refuse_closing()
         driver = self.driver
         assert self._group is not None
-        send, receive = anyio.create_memory_object_stream[Result](most)
+        send, receive = anyio.create_memory_object_stream[Result](_whole(most, "most"))
         slots = anyio.Semaphore(most)
         inside = anyio.CancelScope()
+        ended: list[Exception | None] = []  # how, once it has
 
         async def one(index: int, body: Mapping[str, Any]) -> None:
             try:
@@ -410,10 +435,15 @@ class Scheduler:
 
         async def feed() -> None:
             with inside, send:
+                broken: Exception | None = None
                 async with anyio.create_task_group() as workers:
-                    for index, body in enumerate(bodies):
-                        await slots.acquire()
-                        workers.start_soon(one, index, body)
+                    try:
+                        for index, body in enumerate(bodies):
+                            await slots.acquire()
+                            workers.start_soon(one, index, body)
+                    except Exception as error:  # noqa: BLE001 -- the bodies' own, for whoever iterates
+                        broken = error
+                ended.append(broken)
 
         # The workers live in the scheduler's group, not in this generator: it may be left at any yield.
         self._group.start_soon(feed)
@@ -424,6 +454,11 @@ class Scheduler:
                     yield result
         finally:
             inside.cancel()
+            send.close()
+        if not ended:
+            raise RuntimeError("the scheduler was left before all results had come")
+        if ended[0] is not None:
+            raise ended[0]
 
     # ---- looking and ending
 
@@ -434,10 +469,22 @@ class Scheduler:
     def on_event(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Tell *listener* of every event; it may look and never decide. Return what stops that."""
         self.admission.listeners.append(listener)
-        return lambda: self.admission.listeners.remove(listener)
+
+        def stop() -> None:
+            with contextlib.suppress(ValueError):
+                self.admission.listeners.remove(listener)
+
+        return stop
 
     async def drain(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 -- it bounds the wait
-        """Refuse new requests and wait until nothing waits or flies; return whether that came in *timeout* seconds."""
+        """Refuse new requests and maps, and wait until nothing waits, flies or is under way.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether all was done in that time.
+        """
         self._closing = True
         with anyio.move_on_after(timeout) as scope:
             await self.admission.wait_idle()
@@ -458,18 +505,69 @@ class Scheduler:
 
 
 def _positive(value: Any, key: str) -> float:
-    if type(value) not in {int, float} or not value > 0:
+    if type(value) not in {int, float} or not 0 < value < float("inf"):
         raise ConfigurationError(f"{value!r:.40} is not above 0", key, "write a number above 0, or leave it out")
     return float(value)
+
+
+def _whole(value: Any, key: str) -> int:
+    if type(value) is not int or value < 1:
+        raise ConfigurationError(f"{value!r:.40} is no whole number above 0", key, "write one, or leave it out")
+    return value
+
+
+def _nanoseconds(timeout: float) -> int | None:
+    if timeout == float("inf"):
+        return None
+    if not timeout >= 0:
+        raise ConfigurationError(f"{timeout!r:.40} is no time to wait", "timeout", "write seconds from 0 on, or None")
+    return int(timeout * SECOND)
+
+
+def _negative(charge: Charge) -> InvalidRequest:
+    field = next(name for name, units in zip(Charge._fields, charge, strict=True) if units < 0)
+    return InvalidRequest("a charge below 0 would give what it should take", field, "write a whole number from 0 on")
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError):  # whose words may hold what is in it
+        raise InvalidRequest(
+            "it cannot be written as JSON", "body", "use strings, numbers, lists and objects"
+        ) from None
+
+
+def _header(project: str | None) -> str | None:
+    if project is None or (project and project.isascii() and project.isprintable() and " " not in project):
+        return project
+    raise InvalidRequest("no header can carry this name", "project", "write it in ASCII, without spaces")
+
+
+def _prices(provider: Provider, *, named: bool) -> Callable[[str], catalogue.Price | None]:
+    try:
+        return catalogue.load(provider.name).price
+    except ConfigurationError:
+        if named:
+            raise
+        return lambda _: None  # an adapter of the user's own has no catalogue
+
+
+def _register(registry: CollectorRegistry, collector: SchedulerCollector) -> None:
+    try:
+        registry.register(collector)
+    except ValueError:
+        raise ConfigurationError(
+            "it already holds the metrics of a scheduler", "registry", "give each scheduler a registry of its own"
+        ) from None
 
 
 _SCHEDULERS: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for scheduler in _SCHEDULERS:
-        scheduler._forked = True  # noqa: SLF001 -- the same file
-        scheduler.admission.forked()
+    for scheduler in list(_SCHEDULERS):
+        scheduler.forked()
 
 
 if hasattr(os, "register_at_fork"):

@@ -15,6 +15,8 @@ takes a second and a wait is exact. Threads and sockets look idle to it: do not 
 import asyncio
 import selectors
 from collections.abc import Awaitable, Callable
+from contextvars import Context
+from math import inf, nextafter
 from typing import Any, TypeVar
 
 import anyio
@@ -61,6 +63,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time in seconds."""
         return self._jumping.time
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back at an instant, or just after now if it has come.
+
+        A real clock has moved on by then. Who waits by a rate in floats may find a moment missing that rounds to
+        nothing, and would set the same timer for ever.
+        """
+        return super().call_at(max(when, nextafter(self.time(), inf)), callback, *args, context=context)  # type: ignore[misc]  # its types are stricter than its callers'
 
 
 def run(function: Callable[..., Awaitable[T]], *args: Any, backend: str = "asyncio") -> T:

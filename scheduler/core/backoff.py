@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from scheduler.core.quota import SECOND
 
-_MICRO = 1_000_000  # a retry is counted in millionths
+_MICRO = 1_000_000  # rates and shares are counted in millionths of a retry
+_RETRY = _MICRO * SECOND  # and levels so that a nanosecond's refill is whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,14 @@ class RetryBudget:
 
     def __init__(self, *, share: float = 0.2, per_second: float = 2.0, reserve: int = 100, now: int = 0) -> None:
         """Begin with *reserve* retries, which is also the most that it holds."""
-        self._share = int(share * _MICRO)
-        self._per_second = int(per_second * _MICRO)
-        self._most = self._level = reserve * _MICRO
+        self._share = round(share * _MICRO) * SECOND
+        self._per_second = max(1, round(per_second * _MICRO))
+        self._most = self._level = reserve * _RETRY
         self._at = now
 
     def _advance(self, now: int) -> None:
         if now > self._at:
-            self._level = min(self._most, self._level + (now - self._at) * self._per_second // SECOND)
+            self._level = min(self._most, self._level + (now - self._at) * self._per_second)
             self._at = now
 
     def deposit(self, now: int) -> None:
@@ -74,5 +75,5 @@ class RetryBudget:
     def withdraw(self, now: int) -> int:
         """Take one retry out, into debt if need be, and return the nanoseconds until it is paid for."""
         self._advance(now)
-        self._level -= _MICRO
-        return 0 if self._level >= 0 else -(self._level * SECOND // self._per_second)
+        self._level -= _RETRY
+        return max(0, -(self._level // self._per_second))

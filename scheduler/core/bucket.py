@@ -30,11 +30,13 @@ less what was taken. The other kinds of refill keep the same promises with other
 
 - *fixed*: ``amount`` arrives at once at ``anchor + k·window``; a wait ends on such an instant.
 - *sliding*: what was taken comes back one window later. The log of charges is kept in at most 1,024 slots a window;
-  a slot comes back when its youngest charge does, which is never too early.
+  a slot comes back when its youngest charge does, which is never too early. For the same reason what is given back
+  is taken off the oldest charges: those that stay come back last.
 - *release*: what was taken comes back when it is given back, and no instant can be named: ``NEVER``.
 """
 
 from collections import deque
+from itertools import chain
 
 from scheduler.core.quota import Quota, Refill
 
@@ -87,20 +89,34 @@ class Bucket:
         """Lower the level, below zero if need be; the bucket must be advanced."""
         self.level -= scaled
 
-    def give(self, scaled: int) -> None:
-        """Raise the level, not above the capacity; the bucket must be advanced."""
+    def give(self, scaled: int, since: int) -> None:  # noqa: ARG002 -- who keeps a log of charges needs it
+        """Give back what was taken at *since*, not above the capacity; the bucket must be advanced."""
         self.level = min(self.capacity, self.level + scaled)
+
+    def put(self, level: int) -> None:
+        """Correct the level to *level*, which is at most the capacity; the bucket must be advanced."""
+        self.level = level
+
+    def lacking(self, taken: int, left: int, since: int) -> int:
+        """Return how much of a charge must still be missing: a bucket that filled up meanwhile lacks nothing.
+
+        Args:
+            taken: The charge, in scaled units.
+            left: The level just after it.
+            since: When it was taken.
+        """
+        return max(0, min(taken, self.capacity - left - self.refill(since, self.at)))
 
     def retune(self, quota: Quota, now: int) -> None:
         """Go on under another quota of the same refill.
 
-        The level first moves to *now* at the old rate; what had been spent stays spent, in whole units rounded up,
-        so that a raised limit adds room and a lowered one may leave a debt.
+        The level first moves to *now* at the old rate; what had been spent stays spent, so that a raised limit adds
+        room and a lowered one may leave a debt. Between windows it is rounded up by less than a scaled unit.
         """
         self.advance(now)
-        spent = -(-(self.capacity - self.level) // self.scale)
+        spent, scale = self.capacity - self.level, self.scale
         self._tune(quota)
-        self.level = self.capacity - spent * self.scale
+        self.level = self.capacity - -(-spent * self.scale // scale)
 
     @property
     def whole(self) -> int:
@@ -140,11 +156,12 @@ class FixedBucket(Bucket):
 class SlidingBucket(Bucket):
     """A bucket that gets each charge back one window after it was taken. Its scale is 1."""
 
-    __slots__ = ("_log",)
+    __slots__ = ("_log", "_past")
 
     def __init__(self, quota: Quota, now: int, level: int | None = None) -> None:
         super().__init__(quota, now, None)
         self._log: deque[tuple[int, int]] = deque()  # (instant of the charge, units), oldest first
+        self._past: deque[tuple[int, int]] = deque(maxlen=_SLOTS)  # what has come back
         if level is not None and level < quota.burst:
             self.take(quota.burst - level)
 
@@ -155,12 +172,13 @@ class SlidingBucket(Bucket):
         if now > self.at:
             log, gone = self._log, now - self.quota.window
             while log and log[0][0] <= gone:
-                self.level += log.popleft()[1]
+                self.level += log[0][1]
+                self._past.append(log.popleft())
             self.at = now
 
     def refill(self, since: int, until: int) -> int:
-        window = self.quota.window
-        return sum(units for instant, units in self._log if since < instant + window <= until)
+        after, last = since - self.quota.window, until - self.quota.window
+        return sum(units for instant, units in chain(self._past, self._log) if after < instant <= last)
 
     def ready_at(self, need: int, now: int) -> int:
         self.advance(now)
@@ -180,14 +198,26 @@ class SlidingBucket(Bucket):
             scaled += self._log.pop()[1]
         self._log.append((self.at, scaled))
 
-    def give(self, scaled: int) -> None:
-        scaled = min(scaled, self.capacity - self.level)
-        self.level += scaled
-        while scaled > 0:  # the youngest charges are the ones given back
-            instant, taken = self._log.pop()
-            if taken > scaled:
-                self._log.append((instant, taken - scaled))
-            scaled -= taken
+    def give(self, scaled: int, since: int) -> None:
+        if since + self.quota.window > self.at:  # otherwise it has come back already
+            self.put(min(self.capacity, self.level + scaled))
+
+    def put(self, level: int) -> None:
+        if level < self.level:
+            self.take(self.level - level)  # comes back a window from now, so that the log and the level stay one
+            return
+        given = level - self.level
+        self.level = level
+        while given > 0:
+            instant, taken = self._log.popleft()
+            if taken > given:
+                self._log.appendleft((instant, taken - given))
+            given -= taken
+
+    def retune(self, quota: Quota, now: int) -> None:
+        super().retune(quota, now)
+        self.at = now - 1  # a shorter window may free at once
+        self.advance(now)
 
 
 class ReleaseBucket(Bucket):

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from scheduler.core.bucket import NEVER
 from scheduler.core.quota import Charge
-from scheduler.core.reconcile import Account, Ticket
+from scheduler.core.reconcile import NOTES, Account, Ticket
 
 Draw: TypeAlias = tuple[Account, int]
 """An account, and the position in a ``Charge`` of what it counts."""
@@ -67,6 +67,17 @@ def too_large(draws: Sequence[Draw], charge: Charge) -> NeverFits | None:
     return None
 
 
-def take(draws: Sequence[Draw], charge: Charge, now: int) -> list[Ticket]:
-    """Charge every account of *draws*, at the instant of the decision that granted it."""
-    return [account.charge(charge[position], now) for account, position in draws]
+def take(draws: Sequence[Draw], charge: Charge, now: int) -> tuple[int, ...]:
+    """Charge every account of *draws* at the instant of the decision that granted it; return the tickets' notes."""
+    notes: list[int] = []
+    for account, position in draws:
+        account.spend(charge[position], now, notes)
+    return tuple(notes)  # the garbage collector forgets a tuple of numbers; a list it would look at for ever
+
+
+def tickets_of(draws: Sequence[Draw], charge: Charge, at: int, notes: Sequence[int]) -> list[Ticket]:
+    """Return the tickets of a request that was charged *at* an instant, from what ``take`` noted."""
+    return [
+        Ticket(account, at, charge[position], *notes[index * NOTES : (index + 1) * NOTES])
+        for index, (account, position) in enumerate(draws)
+    ]

@@ -75,9 +75,11 @@ class LimitWatch:
             return Verdict.OURS
         if limit < ours.amount:
             return self._judge_lower(limit)
+        if limit in self._disproved:
+            return Verdict.OTHER
         if limit in self._foreign:
             self._strangers += 1
-            if self._strangers >= _STRANGERS and limit not in self._disproved:
+            if self._strangers >= _STRANGERS:
                 self._foreign.discard(limit)
             return Verdict.OTHER
         return self._judge_higher(ours, limit, remaining, sent, total) if newest else Verdict.OTHER
@@ -89,7 +91,8 @@ class LimitWatch:
             return Verdict.OURS
         if limit == self._upgraded_from:
             self._note_foreign(ours.amount)
-            self._disproved.add(ours.amount)
+            if len(self._disproved) < _STRANGERS:
+                self._disproved.add(ours.amount)
         self.adopted(ours, limit)
         return Verdict.ADOPT
 

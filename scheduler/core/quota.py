@@ -4,7 +4,7 @@ A quota is a limit on one dimension. Its *amount* is what one *window* brings; i
 lie in the bucket, and is usually the amount but need not be. How the bucket refills is the provider's choice:
 
 - ``Refill.CONTINUOUS``: evenly, ``amount`` a window. OpenAI and Anthropic do this.
-- ``Refill.FIXED``: to the burst, at once, at fixed instants: every window from an anchor on.
+- ``Refill.FIXED``: by the amount, at once, at fixed instants: every window from an anchor on.
 - ``Refill.SLIDING``: each charge comes back one window after it was made.
 - ``Refill.RELEASE``: only when its holder gives it back. Concurrency does this.
 """
@@ -90,7 +90,7 @@ class Quota:
             raise ValueError(f"a quota's amount is at least 1, not {self.amount}; leave the limit out to lift it")
         if self.burst < 0:
             raise ValueError(f"a quota's burst is at least 1, not {self.burst}")
-        if (self.window < 1) != (self.refill is Refill.RELEASE):
+        if self.window < 0 or (self.window == 0) != (self.refill is Refill.RELEASE):
             raise ValueError(f"a {self.refill.value} quota cannot have a window of {self.window} ns")
         if not self.burst:
             object.__setattr__(self, "burst", self.amount)

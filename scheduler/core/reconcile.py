@@ -17,14 +17,16 @@ and everything unknown acts only since then, about one answer's time. Only the n
 level; an older one speaks of a past that it has superseded. Requests sent within 0.25 s of it may have arrived in
 either order, which gives a band: above it the level comes down at once, below it it rises by 0.4 of the way, and only
 as far as two successive anchors agree. R is a floor, so the true level lies in [R, R + 1); nothing moves by more than
-that proves.
+that proves. In particular a rise is no larger than what R exceeded our own level by *at the sending*, and no larger
+than the room that must have been left since: the formula above knows nothing of a bucket that was full in between, and
+would after an idle minute count that minute's refill twice.
 
 **What is left shows as one number**, the *forecast error*: what we believed the level would be just after a request,
 less what the server then said. Three kinds of caution are made of it and its absence:
 
 - **Cushion**: twice the largest recent forecast error, fading over two minutes, at least 0.6 s of refill (requests in
-  transit while the server's bucket is full are clipped by about that) and at most 15 % of the capacity. It is a level,
-  not a rate: it costs its size once.
+  transit while the server's bucket is full are clipped by about that) or 2 % of the capacity, whichever is less, and at
+  most 15 %. It is a level, not a rate: it costs its size once.
 - **Doubt**: spending that no answer has confirmed counts twice. At the start it lets half of a full bucket go before
   the first answer and half of the rest before the next; when saturated it is about zero.
 - **Pace**: see ``pace``.
@@ -34,8 +36,11 @@ They yield: no request is ever asked to wait for more than 98 % of the capacity,
 **Without headers** nothing anchors. Ten answers in a row without any switch doubt off, and a refusal lowers the *share*
 of the refill that is used by a tenth, once for all requests that were in flight; it climbs back by 0.3 % a second.
 
-**The invariants**: ``total`` never falls and the anchor never goes back; the level is never above the capacity;
-0.05 <= share <= 1; a request that fits the limit gets its turn.
+**What is held and given back**, concurrency, is known exactly: nothing is learned about it.
+
+**The invariants**: ``total`` never falls, except where the provider itself lowers a charge (``Account.correct``); the
+anchor never goes back; the level is never above the capacity; 0.05 <= share <= 1; a request that fits the limit gets
+its turn.
 """
 
 from bisect import bisect_left
@@ -73,26 +78,36 @@ WHOLE = 1000
 """Shares are counted in thousandths."""
 
 _SLOT = 1 << 26  # ns (67 ms): how finely the history of ``total`` is kept
-_HISTORY = 4096  # slots: 4.6 minutes of sending without a pause
+_HISTORY = 4096  # slots: 4.6 minutes
+
+
+NOTES = 4
+"""Numbers that a ticket is made of: charged, total, expected, raised."""
 
 
 class Ticket:
     """What one request was charged in one account, and what was believed just after."""
 
-    __slots__ = ("account", "charged", "expected", "total", "units")
+    __slots__ = ("account", "at", "charged", "expected", "raised", "refunded", "total", "units")
 
-    def __init__(self, account: "Account", units: int, charged: int, total: int, expected: int) -> None:
+    def __init__(
+        self, account: "Account", at: int, units: int, charged: int, total: int, expected: int, raised: int
+    ) -> None:
         self.account = account
+        self.at = at  # when it was charged
         self.units = units  # as estimated
         self.charged = charged  # as charged, after what refusals taught about charges
         self.total = total  # of the account, with this request
         self.expected = expected  # scaled level just after it
+        self.raised = raised  # by how much the level had ever been raised
+        self.refunded = False
 
 
 class Account:
-    """A bucket, and what has been learned about how true it is. All methods take the instant first looked at last."""
+    """A bucket, and what has been learned about how true it is. Instants are passed in, and do not go back."""
 
     __slots__ = (
+        "_anchor_high",
         "_answers",
         "_began",
         "_cut_at",
@@ -105,7 +120,9 @@ class Account:
         "_informed_at",
         "_marks",
         "_puzzle",
+        "_raised",
         "_share_at",
+        "_size_at",
         "_tuning",
         "anchored",
         "anchored_total",
@@ -137,7 +154,7 @@ class Account:
         self.known = known
         self.confirmed = known
         self.limits = LimitWatch()
-        self.total = 0  # units charged since the beginning; never falls
+        self.total = 0  # units charged since the beginning
         self.anchored = -1  # when the newest answer's request was sent
         self.anchored_total = 0  # total at that request
         self.share = WHOLE
@@ -146,16 +163,18 @@ class Account:
         self.guessed = 0  # ... and what we had estimated
         self.spent = 0  # units of requests that were answered
         self.refusals = 0
+        self._anchor_high = 0  # most that the level can have been just after it, in scaled units
         self._began = now
         self._informed_at = NEVER  # forecasts made before this say nothing about our forecasting
         self._error = 0
         self._error_at = now
         self._excess = 0
+        self._raised = 0  # scaled units by which the level was ever raised otherwise than by its refill
         self._flying = 0
         self._answers = 0
         self._cut_at = -1
         self._hold = tuning.hold
-        self._hold_until = -1
+        self._hold_until = -NEVER
         self._puzzle: tuple[int, int] | None = None
         self._share_at = now
         self._marks: list[tuple[int, int]] = []  # (slot, total before it), for slots in which something was charged
@@ -174,21 +193,28 @@ class Account:
             return now
         need = (self.charge_for(units) if self.guessed else units) * bucket.scale
         if need > bucket.capacity:
-            if self._flying:
+            if self._flying or not self.fits(units):
                 return NEVER  # larger than a limit that is not certain: alone, from a full bucket
             need = bucket.capacity
-        doubt = self._doubt(now)
+        doubt = self._doubt(now) if self.blind <= self._tuning.blind else 0
         ready = now if bucket.level >= need + self.cushion + doubt else self._covered_at(need, doubt, now)
         if self.pace is not None:
             ready = max(ready, self.pace.ready_at(need, now))
         return ready
 
-    def spares(self, units: int, theirs: int, until: int, now: int) -> bool:
-        """Whether a request of *units* may go now without delaying one of *theirs* that will be ready at *until*."""
+    def spares_at(self, units: int, theirs: int, until: int, now: int) -> int:
+        """Return from when on a request of *units* may go without delaying one of *theirs* that goes at *until*.
+
+        What it takes before *until* is missing then, whenever it goes; so it goes now or not before *until*. Where
+        *until* is not known, what is refilled helps, as nobody can say how much of it comes before.
+        """
         bucket = self.bucket
         bucket.advance(now)
-        refilled = bucket.level + (bucket.refill(now, until) if until < NEVER else 0)
-        return min(bucket.capacity, refilled) - units * bucket.scale >= theirs * bucket.scale + self.cushion
+        need = (self.charge_for(units) + self.charge_for(theirs)) * bucket.scale + self.cushion
+        if until >= NEVER:
+            return bucket.ready_at(need, now)
+        refilled = min(bucket.capacity, bucket.level + bucket.refill(now, until))
+        return now if refilled >= need else max(until, now + 1)
 
     def fits(self, units: int) -> bool:
         """Whether a request of *units* can ever go."""
@@ -206,15 +232,11 @@ class Account:
         return min(3 * units, max(-(-units // 2), -(-units * self.asked // self.guessed)))
 
     def _doubt(self, now: int) -> int:
-        if not self._flying or self.blind > self._tuning.blind:
-            return 0
         bucket = self.bucket
-        since = max(self._began, self.anchored)
-        return (
-            max(0, (self.total - self.anchored_total) * bucket.scale - bucket.rate * (now - since))
-            if bucket.rate
-            else 0
-        )
+        if not self._flying or not bucket.rate:
+            return 0
+        unconfirmed = (self.total - self.anchored_total) * bucket.scale
+        return max(0, unconfirmed - bucket.rate * (now - max(self._began, self.anchored)))
 
     def _covered_at(self, need: int, doubt: int, now: int) -> int:
         """Solve level(t) >= min(need + keep + doubt(t), ceiling), where doubt falls as fast as the level rises."""
@@ -230,42 +252,78 @@ class Account:
 
     def charge(self, units: int, now: int) -> Ticket:
         """Charge a request of *units*; ``ready_at`` has advanced the bucket to *now*."""
+        notes: list[int] = []
+        self.spend(units, now, notes)
+        return Ticket(self, now, units, *notes)
+
+    def spend(self, units: int, now: int, notes: list[int]) -> None:
+        """Charge a request of *units*, and note what its ticket will say: NOTES numbers.
+
+        A ticket is made of its notes only when an answer comes. Ten million reservations a day need not make forty
+        million objects that the garbage collector has to look at.
+        """
         charged = self.charge_for(units) if self.guessed else units
         bucket = self.bucket
         slot = now // _SLOT
         marks = self._marks
         if not marks or marks[-1][0] != slot:
             marks.append((slot, self.total))
-            if len(marks) > 2 * _HISTORY:
-                del marks[:_HISTORY]
+            half = len(marks) // 2
+            if marks[half][0] < slot - _HISTORY:
+                del marks[:half]
         self.total += charged
-        scaled = charged * bucket.scale
         self._flying += 1
         if self.known:
+            scaled = charged * bucket.scale
             bucket.take(scaled)
             if self.pace is not None:
                 self.pace.take(scaled)
-        return Ticket(self, units, charged, self.total, bucket.level)
+        notes += (charged, self.total, bucket.level, self._raised)
+
+    def unheard(self, charged: int, at: int, sent: int, now: int) -> None:
+        """A request of *charged* units, charged *at* an instant, has ended, and nobody told what its answer said."""
+        self._flying -= 1
+        self._answers += 1
+        self.spent += charged
+        self.blind += 1
+        if self.share < WHOLE:
+            self._climb(now)
+        if self.pace is not None and self.known:
+            self._pace_answered(sent, now)
+        if not self.bucket.rate and self.bucket.quota.refill is Refill.RELEASE:
+            self.bucket.advance(now)
+            self.bucket.give(charged, at)
+        if now >= self._size_at:
+            self.cushion = self._size_cushion(now)
 
     def release(self, ticket: Ticket, now: int) -> None:
         """Note that a request is no longer in flight; concurrency comes back."""
         self._flying -= 1
         if self.bucket.quota.refill is Refill.RELEASE:
-            self.bucket.give(ticket.charged)
             self.bucket.advance(now)
+            self.bucket.give(ticket.charged, ticket.at)
 
     def refund(self, ticket: Ticket, now: int) -> None:
-        """Give back the charge of a request that the provider has not charged. Its total stands: it errs low."""
+        """Give back, once, the charge of a request that the provider has not charged. Its total stands: it errs low.
+
+        Without the charge the bucket would have been full sooner, and an answer to a later request has told of a level
+        without it: what that makes of the charge is all that comes back.
+        """
         bucket = self.bucket
         bucket.advance(now)
-        if self.known and bucket.quota.refill is not Refill.RELEASE:
-            scaled = ticket.charged * bucket.scale
-            bucket.give(scaled)
-            if self.pace is not None:
-                self.pace.give(scaled)
+        if not self.known or ticket.refunded or bucket.quota.refill is Refill.RELEASE:
+            return
+        ticket.refunded = True
+        scaled = ticket.charged * bucket.scale
+        back = self._lacking(scaled, ticket, ticket.at)
+        if ticket.total <= self.anchored_total:
+            back = max(0, min(back, self._at_most(now) - bucket.level))
+        self._give(back, ticket.at)
+        if self.pace is not None:
+            self.pace.give(scaled, ticket.at)
 
     def correct(self, ticket: Ticket, units: int, now: int) -> None:
-        """Change a charge to *units*, where the provider does so too when it knows the usage."""
+        """Change a charge to *units*, where the provider does so too when it knows the usage. The total follows."""
         bucket = self.bucket
         bucket.advance(now)
         difference = units - ticket.charged
@@ -274,7 +332,20 @@ class Account:
         if self.known and difference > 0:
             bucket.take(difference * bucket.scale)
         elif self.known:
-            bucket.give(-difference * bucket.scale)
+            self._give(-difference * bucket.scale, ticket.at)
+
+    def _give(self, scaled: int, since: int) -> None:
+        before = self.bucket.level
+        self.bucket.give(scaled, since)
+        self._raised += self.bucket.level - before
+
+    def _put(self, level: int) -> None:
+        self._raised += max(0, level - self.bucket.level)
+        self.bucket.put(level)
+
+    def _lacking(self, scaled: int, ticket: Ticket, since: int) -> int:
+        """How much of what was missing from the level at a ticket must be missing still."""
+        return self.bucket.lacking(scaled, ticket.expected + self._raised - ticket.raised, since)
 
     # ---- learning from answers
 
@@ -292,7 +363,7 @@ class Account:
         self._answers += 1
         self.spent += ticket.charged
         changed = False
-        if limit is None:
+        if limit is None or self.bucket.quota.refill is Refill.RELEASE:
             self._blinded(now)
         else:
             verdict = self._judge(limit, remaining, sent, ticket)
@@ -304,9 +375,7 @@ class Account:
             else:
                 self._informed(ticket, sent, remaining, now)
         if self.pace is not None and self.known:
-            self.pace.answered(sent, now)
-            if self.pace.free:
-                self.pace = None
+            self._pace_answered(sent, now)
         self.cushion = self._size_cushion(now)
         return changed
 
@@ -326,6 +395,8 @@ class Account:
         bucket.advance(now)
         self._answers += 1
         self.refusals += 1
+        if self.bucket.quota.refill is Refill.RELEASE:
+            return False
         event = sent >= self._cut_at
         if event:
             self._cut_at = now
@@ -341,11 +412,12 @@ class Account:
                     self._narrow(now)
                 self.cushion = self._size_cushion(now)
                 return changed
-            bucket.level = min(bucket.level, believed) if not changed else bucket.level
+            if not changed and bucket.level > believed:
+                self._put(believed)
         elif self.known:
             self._puzzle = (sent, ticket.charged)
             since = bucket.rate * (now - sent) - (self.total - ticket.total) * bucket.scale
-            bucket.level = min(bucket.level, ticket.charged * bucket.scale // 2 + since)
+            self._put(min(bucket.level, ticket.charged * bucket.scale // 2 + since))
         else:
             self._guess(ticket, now)
         if event:
@@ -363,19 +435,28 @@ class Account:
         """Set the level of a new account by the answer that told of it, *charged_after* units being charged since."""
         bucket = self.bucket
         bucket.advance(now)
-        bucket.level = min(bucket.capacity, (remaining - charged_after) * bucket.scale + bucket.refill(sent, now))
+        self._put(min(bucket.capacity, (remaining - charged_after) * bucket.scale + bucket.refill(sent, now)))
         self.anchored = sent
 
     def retune(self, quota: Quota, now: int) -> None:
         """Go on under another quota, as its owner says."""
-        self.bucket.retune(quota, now)
+        self._retune(quota, now)
         self.known = self.confirmed = True
         self._scale_rate()
+        self._excess = 0
+        if self._informed_at < NEVER:
+            self._informed_at = now
         if self.pace is not None:
-            self.pace.retune(self.bucket.capacity, quota.window)
+            self.pace.retune(self.bucket.capacity, quota.window, now)
         self.cushion = self._size_cushion(now)
 
     # ---- parts of learning
+
+    def _retune(self, quota: Quota, now: int) -> None:
+        self.bucket.advance(now)
+        before = self.bucket.level
+        self.bucket.retune(quota, now)
+        self._raised += max(0, self.bucket.level - before)
 
     def _judge(self, limit: int, remaining: int, sent: int, ticket: Ticket) -> Verdict:
         if not self.known:
@@ -395,11 +476,21 @@ class Account:
 
     def _blinded(self, now: int) -> None:
         self.blind += 1
-        if self.share < WHOLE and self.blind > self._tuning.blind and now - self._share_at >= SECOND:
-            climbed = self._tuning.share_climb * ((now - self._share_at) // SECOND)
-            self.share = min(WHOLE, self.share + climbed)
-            self._share_at = now
+        if self.share < WHOLE:
+            self._climb(now)
+
+    def _climb(self, now: int) -> None:
+        if self.blind > self._tuning.blind and now - self._share_at >= SECOND:
+            seconds = (now - self._share_at) // SECOND
+            self.share = min(WHOLE, self.share + self._tuning.share_climb * seconds)
+            self._share_at += seconds * SECOND
             self._scale_rate()
+
+    def _pace_answered(self, sent: int, now: int) -> None:
+        assert self.pace is not None
+        self.pace.answered(sent, now)
+        if self.pace.free:
+            self.pace = None
 
     def _scale_rate(self) -> None:
         if self.bucket.rate:
@@ -426,10 +517,12 @@ class Account:
 
     def _size_cushion(self, now: int) -> int:
         bucket = self.bucket
+        self._size_at = now + SECOND
         if not self.known or not bucket.rate:
             return 0
         least = min(bucket.rate * self._tuning.least, bucket.capacity // 50)
-        return max(least, self._tuning.safety * self.forecast_error(now))
+        most = bucket.capacity * self._tuning.most // 1000  # a limit may have been lowered since the error was seen
+        return min(most, max(least, self._tuning.safety * self.forecast_error(now)))
 
     def _total_at(self, instant: int, *, later: bool) -> int:
         """The total at an instant, to a slot's accuracy: not too small if *later*, else not too large."""
@@ -441,16 +534,26 @@ class Account:
             return
         bucket, tuning = self.bucket, self._tuning
         self.anchored, self.anchored_total = sent, ticket.total
-        here = remaining * bucket.scale + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
         after = self._total_at(sent + tuning.tolerance, later=True) - ticket.total
         before = ticket.total - ticket.charged - self._total_at(sent - tuning.tolerance, later=False)
-        high = min(bucket.capacity, here + (after + 1) * bucket.scale)
-        low = min(bucket.capacity, here - max(0, before) * bucket.scale - bucket.rate * tuning.tolerance)
-        excess, self._excess = self._excess, max(0, low - bucket.level)
+        self._anchor_high = (remaining + after + 1) * bucket.scale
+        high = self._at_most(now)
+        least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
+        low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
+        excess, self._excess = self._excess, 0
+        if low > bucket.level:
+            surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
+            self._excess = min(low - bucket.level, surplus)
         if bucket.level > high:
-            bucket.level = high
-        elif now >= self._hold_until:
-            bucket.level += min(excess, self._excess) * tuning.rise // 1000
+            bucket.put(high)
+        elif self._excess and now >= self._hold_until:
+            self._put(min(bucket.capacity, bucket.level + min(excess, self._excess) * tuning.rise // 1000))
+
+    def _at_most(self, now: int) -> int:
+        """The highest level that the anchor allows."""
+        bucket = self.bucket
+        charged_after = (self.total - self.anchored_total) * bucket.scale
+        return min(bucket.capacity, self._anchor_high + bucket.refill(self.anchored, now) - charged_after)
 
     def _adopt(self, limit: int, remaining: int, sent: int, ticket: Ticket, now: int) -> None:
         bucket = self.bucket
@@ -460,14 +563,20 @@ class Account:
         self.limits.adopted(old if self.known else None, limit)
         if self.pace is not None and self.known:
             self.pace.restart(max(1, 2000 * old.amount // limit) if limit > old.amount else 2000, now)
-        bucket.retune(quota, now)
+        self._retune(quota, now)
         self._scale_rate()
         self.known = self.confirmed = True
         if self.pace is not None:
-            self.pace.retune(bucket.capacity, quota.window)
+            self.pace.retune(bucket.capacity, quota.window, now)
         charged_after = (self.total - ticket.total) * bucket.scale
-        bucket.level = min(bucket.capacity, remaining * bucket.scale + bucket.refill(sent, now) - charged_after)
-        self.anchored, self.anchored_total, self._informed_at = sent, ticket.total, now
+        level = min(bucket.capacity, remaining * bucket.scale + bucket.refill(sent, now) - charged_after)
+        self._informed_at = now
+        if sent < self.anchored:
+            self._put(min(bucket.level, level))  # a newer answer has spoken since: this one tells the limit only
+            return
+        self._put(level)
+        self.anchored, self.anchored_total = sent, ticket.total
+        self._anchor_high = (remaining + 1) * bucket.scale
 
     def _learn_body(self, ticket: Ticket, sent: int, now: int, limit: int, remaining: int, requested: int) -> bool:
         if not self.guessed:  # two requests as estimated, so that the first refusal does not decide alone
@@ -517,9 +626,9 @@ class Account:
         bucket = self.bucket
         if sent < at + 2 * SECOND and remaining > 2 * charged + 3 * bucket.quota.amount // 100:
             self._narrow(now)
-            self._hold_until = -1
+            self._hold_until = -NEVER
             level = remaining * bucket.scale - (self.total - ticket.total) * bucket.scale
-            bucket.level = max(bucket.level, min(bucket.capacity, level))
+            self._put(max(bucket.level, min(bucket.capacity, level)))
 
     def _narrow(self, now: int) -> None:
         if self.bucket.quota.window > MINUTE or not self.bucket.rate:

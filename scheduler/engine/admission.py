@@ -4,17 +4,17 @@ Everything is decided synchronously under one uncontended lock that is never hel
 microseconds, so that threads and loops may share one admission without a lock of each kind. What has been decided is
 acted on after the lock is released: waiters are woken, listeners are told.
 
-Finalizers may run anywhere, also under the lock. They leave what they have to say in ``_chores``, which whoever holds
-or next takes the lock carries out.
+Finalizers may run anywhere, also under the lock, and a coroutine that is thrown away leaves its blocks in one. So
+whoever ends a reservation or leaves the queue never waits for the lock: where it is taken, he leaves what he has to say
+in ``_chores``. Whoever takes the lock carries these out first, and looks again after he let go of it.
 """
 
 import contextlib
 import logging
 import threading
-import weakref
 from collections import deque
-from collections.abc import Callable
-from heapq import heappop, heappush
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -23,11 +23,12 @@ from scheduler.core.backoff import Backoff
 from scheduler.core.budget import GRANTED, Draw, decide, too_large
 from scheduler.core.quota import SECOND, Charge
 from scheduler.core.reconcile import Account
+from scheduler.engine.deadlines import Deadlines
 from scheduler.engine.dispatch import Dispatcher
-from scheduler.engine.events import Admitted, Event
+from scheduler.engine.events import Admitted, Event, LimitChanged
 from scheduler.engine.lane import Blocker, Lane, Waiter, mask_of
-from scheduler.engine.learning import Learner
-from scheduler.engine.parking import AsyncHost, HostGone, ThreadHost, current_host
+from scheduler.engine.learning import Learner, told
+from scheduler.engine.parking import AsyncHost, Host, HostGone, Hosts, ThreadHost, current_host
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.engine.tally import Tally
@@ -92,16 +93,27 @@ class Admission:
         self._arrivals = count(1)
         self._known: dict[tuple[str, str | None, int], Lane] = {}
         self._lanes: dict[tuple[tuple[int, ...], int], Lane] = {}
-        self._deadlines: list[tuple[int, int, Waiter]] = []
-        self._chores: deque[Callable[[], None]] = deque()
+        self._deadlines = Deadlines()
+        self._chores: deque[Callable[[], None]] = deque()  # to be done under the lock
+        self._news: deque[Waiter | Idler | Event] = deque()  # to be woken, or told, outside it
         self._idlers: list[Idler] = []
-        self._hosts: weakref.WeakKeyDictionary[object, AsyncHost] = weakref.WeakKeyDictionary()
+        self._jobs = 0
+        self._hosts = Hosts()
 
     # ---- coming in
 
     def arrive(self) -> int:
         """Return the next place in the order of arrival, for a request that may be tried more than once."""
         return next(self._arrivals)
+
+    @contextlib.contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count a whole request, which may be tried more than once, while it lasts: it may wait beside the queue."""
+        self._later(partial(self._count_jobs, 1))
+        try:
+            yield
+        finally:
+            self._later(partial(self._count_jobs, -1))
 
     def try_now(self, model: str, project: str | None, charge: Charge) -> Reservation:
         """Let a request through at once, or say when it could go.
@@ -110,16 +122,19 @@ class Admission:
             RequestTooLarge: If it can never go.
             DeadlineUnattainable: If it cannot go now; ``expected_wait`` says when it could, were it alone.
         """
-        now = self.clock.now()
-        with self._lock:
-            lane = self._lane(model, project, mask_of(charge), now)
-            reservation = self._grant_now(lane, model, charge, now)
-            if reservation is None:
-                self._refuse_too_large(lane, charge)
-                raise self._unattainable(lane, charge, now, 0)
-        self._after([])
+        try:
+            with self._lock:
+                now = self._begin()
+                lane = self._lane(model, project, mask_of(charge), now)
+                reservation = self._grant_now(lane, model, charge, now)
+                if reservation is None:
+                    self._refuse_too_large(lane, charge)
+                    raise self._unattainable(lane, charge, now, 0)
+        finally:
+            if self._chores or self._news:
+                self._after()
         if self.listeners:
-            self._tell_admitted(reservation)
+            self._tell(_admitted(reservation))
         return reservation
 
     def enter(
@@ -148,25 +163,23 @@ class Admission:
             RequestTooLarge: If it can never go.
             QueueFull: If as many wait as may.
         """
-        now = self.clock.now()
-        wakes: list[Waiter] = []
-        with self._lock:
-            lane = self._lane(model, project, mask_of(charge), now)
-            reservation = self._grant_now(lane, model, charge, now)
-            if reservation is not None:
-                result: Reservation | Waiter = reservation
-            else:
-                self._refuse_too_large(lane, charge)
-                self._refuse_full(lane)
-                result = self._enqueue(lane, model, charge, priority, now, timeout, arrival, blocking=blocking)
-                wakes = self._conclude(now)
-                if result.reservation is not None:
-                    wakes.remove(result)
-                    result = result.reservation
-        self._after(wakes)
-        if self.listeners and isinstance(result, Reservation):
-            self._tell_admitted(result)
-        return result
+        try:
+            with self._lock:
+                now = self._begin()
+                lane = self._lane(model, project, mask_of(charge), now)
+                reservation = self._grant_now(lane, model, charge, now)
+                if reservation is None:
+                    self._refuse_too_large(lane, charge)
+                    self._refuse_full(lane, now)
+                    waiter = self._enqueue(lane, model, charge, priority, now, timeout, arrival, blocking=blocking)
+                    self._conclude(now)
+                    return waiter
+        finally:
+            if self._chores or self._news:
+                self._after()
+        if self.listeners:
+            self._tell(_admitted(reservation))
+        return reservation
 
     def _grant_now(self, lane: Lane, model: str, charge: Charge, now: int) -> Reservation | None:
         """Grant without queueing, where nobody waits for anything that this request draws on."""
@@ -201,7 +214,7 @@ class Admission:
         self.queued += 1
         self._timer.joined(host)
         if deadline is not None:
-            heappush(self._deadlines, (deadline, place, waiter))
+            self._deadlines.push(waiter, deadline)
         if lane.queue.head() is waiter:
             self._dispatcher.serve([lane], now)
         return waiter
@@ -209,60 +222,46 @@ class Admission:
     # ---- going out
 
     def abandon(self, waiter: Waiter) -> None:
-        """Take a waiter out whose task was cancelled; what it was granted goes to the next."""
-        now = self.clock.now()
-        with self._lock:
-            if waiter.reservation is None and waiter.error is None:
-                self._remove(waiter, now)
-            wakes = self._conclude(now)
-        self._after(wakes)
-        if waiter.reservation is not None and waiter.reservation.ended_by is None:
-            waiter.reservation.cancel()
+        """Take a waiter out whose task was cancelled; what it was granted goes to the next. Never blocks."""
+        self._later(partial(self._leave, waiter))
 
     def learn(self, reservation: Reservation, reading: Reading, at: int | None) -> None:
         """Correct the accounts by what an answer says."""
-        now = self.clock.now()
         with self._lock:
-            events = self._learner.learn(reservation, reading, now if at is None else min(at, now))
+            now = self._begin()
+            self._news.extend(self._learner.learn(reservation, reading, now if at is None else min(at, now)))
             self.tally.answered(reading)
             self._dispatcher.changed(self._concerned(reservation.lane), now)
-            wakes = self._conclude(now)
-        self._after(wakes, events)
+            self._conclude(now)
+        self._after()
 
     def ended(self, reservation: Reservation, usage: Usage | None) -> None:
-        """Take note of a reservation's end, and free what only it held."""
-        now = self.clock.now()
-        with self._lock:
-            self._learner.ended(reservation, usage, now)
-            self.tally.ended(reservation, usage)
-            if self._dispatcher.busy:
-                self._dispatcher.changed(self._concerned(reservation.lane), now)
-                wakes = self._conclude(now)
-            else:
-                wakes = []
-        self._after(wakes)
-
-    def expired(self, reservation: Reservation) -> None:
-        """End a reservation that nobody can end any more. Called by a finalizer, anywhere."""
-
-        def expire() -> None:
-            self._learner.ended(reservation, None, self.clock.now())
-            self.tally.ended(reservation, None)
-            self._dispatcher.changed(self._concerned(reservation.lane), self.clock.now())
-
-        self._later(expire)
+        """Take note of a reservation's end, and free what only it held. Never blocks."""
+        if not self._lock.acquire(blocking=False):
+            self._later(partial(self._end, reservation, usage))
+            return
+        try:
+            now = self._begin()
+            anyone = self._dispatcher.busy or self._idlers
+            self._end(reservation, usage)
+            if anyone:
+                self._conclude(now)
+        finally:
+            self._lock.release()
+        if self._chores or self._news:
+            self._after()
 
     def retune(self, change: Callable[[int], None]) -> None:
         """Change limits at an instant, and let through who may go then."""
-        now = self.clock.now()
         with self._lock:
+            now = self._begin()
             change(now)
             lanes = list(self._lanes.values())
             for lane in lanes:
                 lane.rebuild()
             self._dispatcher.serve((lane for lane in lanes if lane.queue), now)
-            wakes = self._conclude(now)
-        self._after(wakes)
+            self._conclude(now)
+        self._after()
 
     def draws(self, model: str, project: str | None, mask: int) -> tuple[Draw, ...]:
         """Return the accounts that a request draws on whose charge has the dimensions of *mask*."""
@@ -271,40 +270,42 @@ class Admission:
 
     def look(self, view: Callable[[int], Seen]) -> Seen:
         """Return what *view* sees at one instant, while nothing moves."""
-        with self._lock:
-            return view(self.clock.now())
+        try:
+            with self._lock:
+                return view(self._begin())
+        finally:
+            self._after()
 
     async def wait_idle(self) -> None:
-        """Wait until nothing waits and nothing is in flight."""
+        """Wait until nothing waits, nothing is in flight and no request is under way."""
         with self._lock:
+            self._begin()
             if self._idle:
                 return
             idler = Idler(current_host(self._hosts))
             idler.host.prepare(idler)
             self._idlers.append(idler)
         try:
+            self._after()
             await idler.host.sleep(idler)
         finally:
-            with self._lock:
-                if idler in self._idlers:
-                    self._idlers.remove(idler)
+            self._later(partial(self._forget_idler, idler))
 
     @property
     def _idle(self) -> bool:
-        return not self.queued and not self.tally.in_flight
+        return not (self.queued or self.tally.in_flight or self._jobs)
 
     def forked(self) -> None:
         """Forget, in a forked child, who waits: they are the parent's, and so is its lock."""
         self._lock = threading.Lock()
         self._dispatcher = Dispatcher()
         self._timer = Timer(self._tick, self._timer_lost)
-        self._deadlines.clear()
+        self._deadlines = Deadlines()
         self._chores.clear()
+        self._news.clear()
         self._idlers.clear()
         self._known.clear()
         self._lanes.clear()
-        for scope in [*self.book, *([self.local] if self.local is not None else [])]:
-            scope.lanes.clear()
         self.queued = 0
 
     @property
@@ -341,8 +342,8 @@ class Admission:
         gone = {id(lane) for lane in scope.lanes}
         self._lanes = {key: lane for key, lane in self._lanes.items() if id(lane) not in gone}
         self._known = {key: lane for key, lane in self._known.items() if id(lane) not in gone}
-        if self.local is not None:
-            self.local.lanes = [lane for lane in self.local.lanes if id(lane) not in gone]
+        for other in {id(other): other for lane in scope.lanes for other in lane.scopes}.values():
+            other.lanes = [lane for lane in other.lanes if id(lane) not in gone]
 
     def _refuse_too_large(self, lane: Lane, charge: Charge) -> None:
         never = too_large(lane.draws, charge)
@@ -351,9 +352,9 @@ class Admission:
             requested = charge[account.dimension.position]
             raise RequestTooLarge(account.scope, account.bucket.quota.name, requested, never.largest)
 
-    def _refuse_full(self, lane: Lane) -> None:
+    def _refuse_full(self, lane: Lane, now: int) -> None:
         if self.max_queued is not None and self.queued >= self.max_queued:
-            raise QueueFull(self.queued, self.max_queued, lane.drain_time())
+            raise QueueFull(self.queued, self.max_queued, lane.drain_time(now))
 
     def _unattainable(self, lane: Lane, charge: Charge, now: int, waited: int) -> DeadlineUnattainable:
         instant, place = self._dispatcher.outlook(lane, charge, now)
@@ -364,115 +365,165 @@ class Admission:
     def _concerned(self, lane: Lane) -> list[Blocker]:
         return [*lane.gates, *(account for account, _ in lane.draws)]
 
-    def _remove(self, waiter: Waiter, now: int) -> None:
-        waiter.lane.remove(waiter)
-        self.queued -= 1
-        self._timer.left(waiter.host)
-        self._dispatcher.left(waiter.lane, now)
+    # ---- under the lock: what happens
 
-    def _conclude(self, now: int) -> list[Waiter]:
-        """Make reservations of what was granted, set the timer, and return whom to wake."""
+    def _begin(self) -> int:
+        """Carry out what was left to be done, and return the instant. First thing under the lock."""
+        if self._chores:
+            self._do_chores()
+        return self.clock.now()
+
+    def _do_chores(self) -> None:
         while self._chores:
             self._chores.popleft()()
-        wakes = self._expire_deadlines(now)
+        self._conclude(self.clock.now())
+
+    def _end(self, reservation: Reservation, usage: Usage | None) -> None:
+        now = self.clock.now()
+        if self._learner.ended(reservation, usage, now) and self.listeners:
+            self._news.append(told(reservation, None, now))
+        self.tally.ended(reservation, usage)
+        if self._dispatcher.busy:
+            self._dispatcher.changed(self._concerned(reservation.lane), now)
+
+    def _leave(self, waiter: Waiter) -> None:
+        if waiter.waits:
+            self._remove(waiter, self.clock.now())
+        else:
+            self._pass_on(waiter)
+
+    def _lose(self, waiter: Waiter) -> None:
+        """A waiter's loop is closed: nobody will use what it was granted."""
+        self._bury(waiter.host)
+        self._pass_on(waiter)
+
+    def _bury(self, host: Host) -> None:
+        """Take out all waiters of a host whose loop has ended."""
+        self._timer.gone(host)
+        now = self.clock.now()
+        for waiter in [waiter for lane in self._lanes.values() for waiter in lane.queue if waiter.host is host]:
+            self._remove(waiter, now)
+
+    def _pass_on(self, waiter: Waiter) -> None:
+        reservation, waiter.reservation = waiter.reservation, None
+        if reservation is not None:
+            reservation.cancel()
+
+    def _forget_idler(self, idler: Idler) -> None:
+        with contextlib.suppress(ValueError):
+            self._idlers.remove(idler)
+
+    def _count_jobs(self, change: int) -> None:
+        self._jobs += change
+
+    def _remove(self, waiter: Waiter, now: int) -> None:
+        waiter.lane.remove(waiter)
+        self._no_longer_waits(waiter)
+        self._dispatcher.left(waiter.lane, now)
+
+    def _no_longer_waits(self, waiter: Waiter) -> None:
+        self.queued -= 1
+        self._timer.left(waiter.host)
+        self._deadlines.left(waiter)
+
+    def _conclude(self, now: int) -> None:
+        """Make reservations of what was granted, and set the timer. Last thing under the lock where anyone waits."""
+        while (late := self._deadlines.pop_due(now)) is not None:
+            late.error = self._unattainable(late.lane, late.charge, now, now - late.submitted)
+            self._remove(late, now)
+            self._news.append(late)
         granted = self._dispatcher.granted
         for waiter in granted:
             waited = now - waiter.submitted
             self.tally.admitted(waited)
-            self.queued -= 1
-            self._timer.left(waiter.host)
-            waiter.reservation = Reservation(
-                self, waiter.lane, waiter.model, waiter.charge, waiter.tickets, now, waited
-            )
-        wakes += granted
+            self._no_longer_waits(waiter)
+            assert waiter.notes is not None
+            reservation = Reservation(self, waiter.lane, waiter.model, waiter.charge, waiter.notes, now, waited)
+            waiter.reservation = reservation
+            self._news.append(waiter)
+            if self.listeners:
+                self._news.append(_admitted(reservation))
         granted.clear()
+        if self._idlers and self._idle:
+            self._news.extend(self._idlers)
+            self._idlers.clear()
         self._set_timer(now)
-        return wakes
 
     def _set_timer(self, now: int) -> None:
-        instant = self._dispatcher.next_instant()
-        while self._deadlines and not self._deadlines[0][2].waits:
-            heappop(self._deadlines)
-        if self._deadlines and (instant is None or self._deadlines[0][0] < instant):
-            instant = self._deadlines[0][0]
+        instants = (self._dispatcher.next_instant(), self._deadlines.first())
+        instant = min((each for each in instants if each is not None), default=None)
         if instant is not None:
             self._timer.at(instant, now)
 
-    def _expire_deadlines(self, now: int) -> list[Waiter]:
-        late = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            waiter = heappop(self._deadlines)[2]
-            if waiter.waits:
-                waiter.error = self._unattainable(waiter.lane, waiter.charge, now, now - waiter.submitted)
-                self._remove(waiter, now)
-                late.append(waiter)
-        return late
-
     # ---- outside the lock
 
-    def _after(self, wakes: list[Waiter], events: list[Event] | None = None) -> None:
-        if self._chores:
-            self._try_chores()
-        for waiter in wakes:
-            try:
-                waiter.host.wake(waiter)
-            except HostGone:
-                self._host_gone(waiter)
-        if self._idlers and self._idle:
-            self._wake_idlers()
-        if self.listeners:
-            for waiter in wakes:
-                if waiter.reservation is not None:
-                    self._tell_admitted(waiter.reservation)
-            for event in events or ():
-                self._tell(event)
-
-    def _wake_idlers(self) -> None:
-        with self._lock:
-            idlers, self._idlers = self._idlers, []
-        for idler in idlers:
-            with contextlib.suppress(HostGone):
-                idler.host.wake(idler)
-
-    def _tell_admitted(self, reservation: Reservation) -> None:
-        waited = reservation.waited / SECOND
-        self._tell(Admitted(reservation.lane.name, reservation.model, reservation.charge, waited))
-
-    def _tell(self, event: Event) -> None:
-        for listener in tuple(self.listeners):
-            try:
-                listener(event)
-            except Exception:
-                logger.exception("a listener failed on %s", type(event).__name__)
-
-    def _host_gone(self, waiter: Waiter) -> None:
-        """A waiter's loop is closed: nobody will use what it was granted."""
-        with self._lock:
-            self._timer.gone(waiter.host)
-        if waiter.reservation is not None and waiter.reservation.ended_by is None:
-            waiter.reservation.cancel()
-
-    def _tick(self) -> None:
-        now = self.clock.now()
-        with self._lock:
-            self._timer.rang()
-            self._dispatcher.tick(now)
-            wakes = self._conclude(now)
-        self._after(wakes)
-
-    def _timer_lost(self) -> None:
-        """The leader's loop ended before the timer rang. Called by a finalizer, anywhere."""
-        self._later(self._timer.lost)
-
     def _later(self, chore: Callable[[], None]) -> None:
+        """Have something done under the lock: now, or by him who holds it."""
         self._chores.append(chore)
         self._try_chores()
 
     def _try_chores(self) -> None:
         while self._chores and self._lock.acquire(blocking=False):
             try:
-                now = self.clock.now()
-                wakes = self._conclude(now)
+                self._do_chores()
             finally:
                 self._lock.release()
-            self._after(wakes)
+            self._deliver()
+
+    def _after(self) -> None:
+        self._deliver()
+        self._try_chores()
+
+    def _deliver(self) -> None:
+        """Wake and tell. Whoever comes first takes an item, of all threads."""
+        while True:
+            try:
+                item = self._news.popleft()
+            except IndexError:
+                return
+            if not isinstance(item, Waiter | Idler):
+                self._tell(item)
+                continue
+            try:
+                item.host.wake(item)
+            except HostGone:
+                if isinstance(item, Waiter):
+                    self._chores.append(partial(self._lose, item))
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, LimitChanged):
+            _log(event)
+        for listener in tuple(self.listeners):
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("a listener failed on %s", type(event).__name__)
+
+    def _tick(self) -> None:
+        with self._lock:
+            now = self._begin()
+            self._timer.rang()
+            self._dispatcher.tick(now)
+            self._conclude(now)
+        self._after()
+
+    def _timer_lost(self, host: Host) -> None:
+        """A loop ended before it could ring. Called by finalizers, anywhere, and under the lock."""
+        self._later(partial(self._bury, host))
+
+
+def _admitted(reservation: Reservation) -> Admitted:
+    return Admitted(reservation.lane.name, reservation.model, reservation.charge, reservation.waited / SECOND)
+
+
+def _log(change: LimitChanged) -> None:
+    if change.before is None:
+        logger.info("%s: the %s limit is %d, as the provider says", change.scope, change.quota, change.after)
+    else:
+        logger.warning(
+            "%s: the %s limit is %d, not %d, as the provider says",
+            change.scope,
+            change.quota,
+            change.after,
+            change.before,
+        )

@@ -31,7 +31,8 @@ from scheduler.core.quota import Charge
 from scheduler.core.reconcile import Account
 from scheduler.engine.lane import Blocker, Lane, Waiter
 
-_Entry = tuple[int, int, Lane]
+_Entry = tuple[int, int, int, Lane]
+"""Priority and arrival of a lane's head, a number that keeps lanes from being compared, and the lane."""
 
 
 class Dispatcher:
@@ -59,7 +60,7 @@ class Dispatcher:
         for lane in lanes:
             self._make_ready(lane, ready)
         while ready:
-            self._try(heapq.heappop(ready)[2], now, ready)
+            self._try(heapq.heappop(ready)[3], now, ready)
 
     def changed(self, blockers: Iterable[Blocker], now: int) -> None:
         """Try the lanes at the front of the lines of *blockers*, which may be able to pay now."""
@@ -105,12 +106,15 @@ class Dispatcher:
         blocker, instant = _blocker(lane, charge, now)
         return (None if instant >= NEVER else instant), blocker
 
+    def _entry(self, head: Waiter, lane: Lane) -> _Entry:
+        return (head.priority, head.arrival, next(self._number), lane)
+
     # ---- one lane
 
     def _make_ready(self, lane: Lane, ready: list[_Entry]) -> None:
         head = lane.queue.head()
         if head is not None:
-            heapq.heappush(ready, (head.priority, head.arrival, lane))
+            heapq.heappush(ready, self._entry(head, lane))
         else:
             self._advance_lines(self._unclaim(lane), lane, ready)
 
@@ -130,7 +134,7 @@ class Dispatcher:
                 freed += self._unclaim(lane)
             lane.pop()
             self.granted.append(head)
-            head.tickets = lane.spend(head.charge, now)
+            head.notes = lane.spend(head.charge, now)
         else:
             freed += self._unclaim(lane)
         if freed:
@@ -153,9 +157,9 @@ class Dispatcher:
                 if rival is lane or rival.claimant is None or _key(rival) > key:
                     continue
                 theirs = rival.claimant.charge[position]
-                if not account.spares(head.charge[position], theirs, rival.ready_at, now):
-                    both = account.ready_at(head.charge[position] + theirs, now)
-                    self._line_up(lane, head, account, min(rival.ready_at, both), freed)
+                instant = account.spares_at(head.charge[position], theirs, rival.ready_at, now)
+                if instant > now:
+                    self._line_up(lane, head, account, instant, freed)
                     return True
         return False
 
@@ -173,7 +177,7 @@ class Dispatcher:
             lane.claimant = None
         if lane.claimant is not head:
             lane.claimant = head
-            heapq.heappush(self._lines.setdefault(blocker, []), (head.priority, head.arrival, lane))
+            heapq.heappush(self._lines.setdefault(blocker, []), self._entry(head, lane))
         lane.ready_at = instant
         if instant < NEVER and self._scheduled.get(blocker, NEVER) > instant:
             self._scheduled[blocker] = instant
@@ -198,7 +202,7 @@ class Dispatcher:
         for blocker in freed:
             front = self._front(blocker)
             if front is not None and front is not lane and front.claimant is not None:
-                heapq.heappush(ready, (front.claimant.priority, front.claimant.arrival, front))
+                heapq.heappush(ready, self._entry(front.claimant, front))
 
     def _front(self, blocker: Blocker) -> Lane | None:
         """Return the first lane in a line, dropping entries that are no longer true."""
@@ -206,7 +210,7 @@ class Dispatcher:
         if line is None:
             return None
         while line:
-            priority, arrival, lane = line[0]
+            priority, arrival, _, lane = line[0]
             head = lane.claimant
             if lane.blocker is blocker and head is not None and (head.priority, head.arrival) == (priority, arrival):
                 return lane

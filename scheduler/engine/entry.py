@@ -4,6 +4,7 @@ from types import TracebackType
 
 from scheduler.core.quota import Charge
 from scheduler.engine.admission import Admission
+from scheduler.engine.lane import Waiter
 from scheduler.engine.parking import ThreadHost
 from scheduler.engine.reservation import Reservation
 
@@ -37,23 +38,18 @@ class Entry:
         self._reservation: Reservation | None = None
 
     async def __aenter__(self) -> Reservation:
-        admission = self._admission
-        entered = admission.enter(*self._arguments, timeout=self._timeout, arrival=self._arrival)
+        entered = self._enter(blocking=False)
         if isinstance(entered, Reservation):
-            self._reservation = entered
             return entered
         host = entered.host
         assert not isinstance(host, ThreadHost)
-        try:
-            await host.sleep(entered)
-        except BaseException:
-            admission.abandon(entered)
-            raise
-        if entered.error is not None:
-            raise entered.error
-        self._reservation = entered.reservation
-        assert self._reservation is not None
-        return self._reservation
+        if entered.reservation is None and entered.error is None:
+            try:
+                await host.sleep(entered)
+            except BaseException:
+                self._admission.abandon(entered)
+                raise
+        return self._admitted(entered)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -62,26 +58,39 @@ class Entry:
         self._reservation.close(error)
 
     def __enter__(self) -> Reservation:
-        admission = self._admission
-        entered = admission.enter(*self._arguments, timeout=self._timeout, arrival=self._arrival, blocking=True)
+        entered = self._enter(blocking=True)
         if isinstance(entered, Reservation):
-            self._reservation = entered
             return entered
         host = entered.host
         assert isinstance(host, ThreadHost)
         try:
             host.sleep(entered)
         except BaseException:
-            admission.abandon(entered)
+            self._admission.abandon(entered)
             raise
-        if entered.error is not None:
-            raise entered.error
-        self._reservation = entered.reservation
-        assert self._reservation is not None
-        return self._reservation
+        return self._admitted(entered)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._reservation is not None
         self._reservation.close(error)
+
+    def _enter(self, *, blocking: bool) -> Reservation | Waiter:
+        if self._reservation is not None:
+            raise RuntimeError("one reserve() is for one attempt: call it again for the next")
+        entered = self._admission.enter(
+            *self._arguments, timeout=self._timeout, arrival=self._arrival, blocking=blocking
+        )
+        if isinstance(entered, Reservation):
+            self._reservation = entered
+        return entered
+
+    def _admitted(self, waiter: Waiter) -> Reservation:
+        if waiter.error is not None:
+            raise waiter.error
+        # Only this entry holds it from here on, so that it expires when this is forgotten.
+        reservation, waiter.reservation = waiter.reservation, None
+        assert reservation is not None
+        self._reservation = reservation
+        return reservation

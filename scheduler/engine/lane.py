@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from scheduler.core.bucket import NEVER
 from scheduler.core.budget import Draw, take
 from scheduler.core.gate import Gate
 from scheduler.core.queue import Queue
 from scheduler.core.quota import SECOND, Charge, Dimension
-from scheduler.core.reconcile import Account, Ticket
+from scheduler.core.reconcile import Account
 from scheduler.engine.parking import AsyncHost, ThreadHost
 from scheduler.engine.scopes import Scope
 
@@ -31,11 +32,11 @@ class Waiter:
         "host",
         "lane",
         "model",
+        "notes",
         "priority",
         "reservation",
         "slot",
         "submitted",
-        "tickets",
     )
 
     def __init__(
@@ -58,16 +59,16 @@ class Waiter:
         self.submitted = submitted
         self.deadline = deadline
         self.host = host
-        self.gone = False
+        self.gone = False  # from the queue
         self.slot: Any = None  # the host's
-        self.tickets: list[Ticket] = []  # what it was charged, once it was granted
+        self.notes: tuple[int, ...] | None = None  # what it was charged, once it was granted
         self.reservation: Reservation | None = None
         self.error: SchedulerError | None = None
 
     @property
     def waits(self) -> bool:
         """Whether nothing has been decided about it yet."""
-        return not self.gone and self.reservation is None and self.error is None
+        return not self.gone
 
 
 class Lane:
@@ -119,6 +120,7 @@ class Lane:
     def pop(self) -> Waiter:
         """Take the head out of the queue."""
         waiter = self.queue.pop()
+        waiter.gone = True
         self.backlog -= waiter.charge.tokens
         return waiter
 
@@ -127,18 +129,18 @@ class Lane:
         self.queue.remove(waiter)
         self.backlog -= waiter.charge.tokens
 
-    def drain_time(self) -> float:
-        """Return the seconds until all who wait now could have gone, as far as the known limits tell."""
-        longest = 0
+    def drain_time(self, now: int) -> float | None:
+        """Return the seconds until all who wait could have gone, as far as limits tell; None if only ends free them."""
+        longest = self.ready_at - now if self.ready_at < NEVER else 0
         for account, position in self.draws:
             bucket = account.bucket
             if account.known and bucket.rate:
                 units = self.backlog if position == Dimension.TOKENS.position else len(self.queue)
                 longest = max(longest, (units * bucket.scale - bucket.level) // bucket.rate)
-        return longest / SECOND
+        return longest / SECOND if longest > 0 else None
 
-    def spend(self, charge: Charge, now: int) -> list[Ticket]:
-        """Charge every account, and count the flight."""
+    def spend(self, charge: Charge, now: int) -> tuple[int, ...]:
+        """Charge every account, and count the flight; return what the tickets will be made of."""
         for scope in self.scopes:
             scope.gate.flying += 1
             scope.flying += 1
@@ -147,10 +149,17 @@ class Lane:
         return take(self.draws, charge, now)
 
 
+_ALWAYS = 1 << Dimension.CONCURRENCY.position
+
+
 def mask_of(charge: Charge) -> int:
     """Return the dimensions that a charge draws on, as bits at their positions."""
-    mask = 1 << Dimension.CONCURRENCY.position
-    for position, units in enumerate(charge[:-1]):
-        if units:
-            mask |= 1 << position
-    return mask
+    requests, tokens, input_tokens, output_tokens, images, _ = charge  # spelt out: every request comes by here
+    return (
+        _ALWAYS
+        | (1 if requests else 0)
+        | (2 if tokens else 0)
+        | (4 if input_tokens else 0)
+        | (8 if output_tokens else 0)
+        | (16 if images else 0)
+    )

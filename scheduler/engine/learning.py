@@ -6,19 +6,15 @@ caused by one bucket. Where its body or its headers prove which, that one learns
 back; where nothing does, the emptiest is blamed and the scope's gate closes, until one probe has gone through.
 """
 
-import logging
 from collections.abc import Callable
 
 from scheduler.core.backoff import Backoff
-from scheduler.core.gate import Gate
-from scheduler.core.quota import DAY, MINUTE, SECOND, Quota
-from scheduler.core.reconcile import Account, Ticket
+from scheduler.core.quota import DAY, MINUTE, SECOND, Dimension, Quota
+from scheduler.core.reconcile import NOTES, Account, Ticket
 from scheduler.engine.events import Answered, Event, LimitChanged, Paused
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.providers.base import Cause, Observation, Outcome, Provider, Reading, Settlement, Usage
-
-logger = logging.getLogger("scheduler")
 
 _CLOSING = {Cause.OVERLOAD, Cause.RAMP}
 
@@ -35,49 +31,47 @@ class Learner:
 
     def learn(self, reservation: Reservation, reading: Reading, now: int) -> list[Event]:
         """Learn from an answer whose headers came at *now*; return what there is to tell."""
-        events: list[Event] = []
+        if reservation.outcome is Outcome.THROTTLED:
+            return []  # what was refused and given back is over
         reservation.outcome = reading.outcome
-        scopes = reservation.lane.scopes
-        for scope in scopes:
-            outcome = reading.outcome.value
-            scope.outcomes[outcome] = scope.outcomes.get(outcome, 0) + 1
+        reservation.answered = True
+        for scope in reservation.lane.scopes:
             scope.ignored += reading.ignored
-        latency = (now - reservation.sent) / SECOND
-        cause = reading.cause.value if reading.cause else ""
-        events.append(Answered(reservation.lane.name, reading.outcome.value, cause, latency))
+        events: list[Event] = [told(reservation, reading.cause, now)]
         if reading.outcome is Outcome.THROTTLED and reading.cause is Cause.RATE:
             self._refused(reservation, reading, now, events)
         else:
             self._answered(reservation, reading, now, events)
             if reading.cause in _CLOSING:
-                self._close(scopes[0].gate, reservation, reading, now, events)
+                self._close(reservation, reading, now, events)
         return events
 
-    def ended(self, reservation: Reservation, usage: Usage | None, now: int) -> None:
-        """Learn from a reservation's end."""
-        lane = reservation.lane
+    def ended(self, reservation: Reservation, usage: Usage | None, now: int) -> bool:
+        """Learn from a reservation's end, and return whether nobody has told of its answer."""
+        if reservation.ended_by == "cancel":
+            _undo(reservation, now)
+            return False
+        answered = reservation.answered
         outcome = reservation.outcome
         if outcome is None:
             outcome = reservation.outcome = Outcome.SUCCESS
-        elif outcome is not Outcome.UNKNOWN:
-            outcome = None  # counted when the answer came
-        cancelled = reservation.ended_by == "cancel"
-        for scope in lane.scopes:
+        name = outcome.value
+        for scope in reservation.lane.scopes:
             scope.flying -= 1
             scope.gate.flying -= 1
-            if cancelled:
-                scope.sent -= 1
-            elif outcome is not None:
-                scope.outcomes[outcome.value] = scope.outcomes.get(outcome.value, 0) + 1
-        for ticket in reservation.tickets:
-            account = ticket.account
-            account.release(ticket, now)
-            if cancelled:
-                account.refund(ticket, now)
-            elif outcome is not None:  # nobody told what the headers said
-                account.answered(ticket, reservation.sent, now, None, 0)
+            scope.outcomes[name] = scope.outcomes.get(name, 0) + 1
+        if answered:
+            for ticket in reservation.tickets:
+                ticket.account.release(ticket, now)
+        else:
+            at, sent, notes = reservation.at, reservation.sent, reservation.notes
+            for index, (account, _) in enumerate(reservation.draws):
+                account.unheard(notes[index * NOTES], at, sent, now)
+            if outcome is Outcome.SUCCESS:
+                self._open_gates(reservation)
         if usage is not None and self._provider.settlement is Settlement.CORRECTED:
             self._correct(reservation, usage, now)
+        return not answered
 
     # ---- answers
 
@@ -102,17 +96,7 @@ class Learner:
                 _open_if_learned(scope)
 
     def _refused(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
-        said = [reading.refused] if reading.refused is not None else list(reading.observations)
-        matched = self._match(reservation, said, now, events)
-        culprits: dict[Account, tuple[int, int, int] | None] = {}
-        for ticket in reservation.tickets:
-            told = matched.get(ticket.account)
-            if told is not None and (reading.refused is not None or told.remaining < ticket.charged):
-                requested = told.requested if told.requested is not None else ticket.charged
-                culprits[ticket.account] = (told.limit, told.remaining, requested)
-        if not culprits and reading.refused is None:
-            culprits = dict.fromkeys(_blame(reservation.tickets))
-            self._close(reservation.lane.scopes[0].gate, reservation, reading, now, events)
+        culprits = self._culprits(reservation, reading, now, events)
         for ticket in reservation.tickets:
             account = ticket.account
             charged = account.dimension in self._provider.refusals_charged
@@ -126,7 +110,31 @@ class Learner:
         for scope in reservation.lane.scopes:
             _open_if_learned(scope)
 
-    def _close(self, gate: Gate, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
+    def _culprits(
+        self, reservation: Reservation, reading: Reading, now: int, events: list[Event]
+    ) -> dict[Account, tuple[int, int, int] | None]:
+        """Return the accounts that a refusal comes from, with what it proves; if nothing, close the gate."""
+        said = [reading.refused] if reading.refused is not None else list(reading.observations)
+        matched = self._match(reservation, said, now, events)
+        culprits: dict[Account, tuple[int, int, int] | None] = {}
+        for ticket in reservation.tickets:
+            told = matched.get(ticket.account)
+            if told is not None and (reading.refused is not None or told.remaining < ticket.charged):
+                requested = told.requested if told.requested is not None else ticket.charged
+                culprits[ticket.account] = (told.limit, told.remaining, requested)
+        if culprits:
+            return culprits
+        if reading.refused is None:
+            self._close(reservation, reading, now, events)
+            return dict.fromkeys(_blame(reservation.tickets))
+        if not any(account in matched for account, _ in reservation.lane.draws):  # nor was a new account opened
+            self._close(reservation, reading, now, events)
+        return {}
+
+    def _close(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
+        gate = next((scope.gate for scope in reservation.lane.scopes if not scope.local), None)
+        if gate is None:
+            return
         delay = self._backoff.delay(gate.closings + 1, self._chance, reading.delay)
         if gate.close(reservation.sent, now, now + delay):
             cause = reading.cause.value if reading.cause else ""
@@ -155,18 +163,22 @@ class Learner:
                 continue
             account = scope.account_for(said.dimension, said.window, said.limit)
             if account is None:
-                self._open(scope, reservation, said, now, events)
+                account = self._open(scope, reservation, said, now, events)
+                if account is not None:
+                    matched[account] = said
                 continue
             if not account.known and said.window is not None:
                 account.assume(said.window)
             matched[account] = said
         return matched
 
-    def _open(self, scope: Scope, reservation: Reservation, said: Observation, now: int, events: list[Event]) -> None:
+    def _open(
+        self, scope: Scope, reservation: Reservation, said: Observation, now: int, events: list[Event]
+    ) -> Account | None:
         """Open an account for a bucket that nobody knew of: a day's beside the minute's, or images."""
         window = said.window or MINUTE
         if window not in {MINUTE, DAY}:
-            return
+            return None
         sibling = next((t for t in reservation.tickets if t.account.dimension is said.dimension), None)
         charged_after = sibling.account.total - sibling.total if sibling is not None else 0
         account = self._book.open_account(scope, Quota(said.dimension, said.limit, window), now)
@@ -174,6 +186,7 @@ class Learner:
         for lane in scope.lanes:
             lane.rebuild()
         _note_change(account, None, events)
+        return account
 
 
 def _scope_of(scopes: tuple[Scope, ...], *, project: bool) -> Scope | None:
@@ -182,10 +195,10 @@ def _scope_of(scopes: tuple[Scope, ...], *, project: bool) -> Scope | None:
 
 def _blame(tickets: list[Ticket]) -> list[Account]:
     """Return the account that a refusal without numbers most likely comes from: all, where nothing is known."""
-    timed = [ticket.account for ticket in tickets if ticket.account.bucket.rate]
-    known = [account for account in timed if account.known]
+    counted = [ticket.account for ticket in tickets if ticket.account.dimension is not Dimension.CONCURRENCY]
+    known = [account for account in counted if account.known]
     if not known:
-        return timed
+        return counted
     return [min(known, key=lambda account: account.bucket.level / account.bucket.capacity)]
 
 
@@ -194,12 +207,24 @@ def _open_if_learned(scope: Scope) -> None:
         scope.gate.learned()
 
 
+def _undo(reservation: Reservation, now: int) -> None:
+    """Take back a request that was never sent."""
+    for scope in reservation.lane.scopes:
+        scope.flying -= 1
+        scope.gate.flying -= 1
+        scope.sent -= 1
+    for ticket in reservation.tickets:
+        ticket.account.release(ticket, now)
+        ticket.account.refund(ticket, now)
+
+
+def told(reservation: Reservation, cause: Cause | None, now: int) -> Answered:
+    """Return what there is to tell of an answer, or of its absence."""
+    assert reservation.outcome is not None
+    latency = (now - reservation.sent) / SECOND
+    return Answered(reservation.lane.name, reservation.outcome.value, cause.value if cause else "", latency)
+
+
 def _note_change(account: Account, before: int | None, events: list[Event]) -> None:
     quota = account.bucket.quota
-    if before is None:
-        logger.info("%s: the %s limit is %d, as the provider says", account.scope, quota.name, quota.amount)
-    else:
-        logger.warning(
-            "%s: the %s limit is %d, not %d, as the provider says", account.scope, quota.name, quota.amount, before
-        )
     events.append(LimitChanged(account.scope, quota.name, before, quota.amount))

@@ -11,6 +11,7 @@ granted to its waiter can be given to another.
 import asyncio
 import sys
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,8 +19,6 @@ from scheduler.clock import Clock
 from scheduler.core.quota import SECOND
 
 if TYPE_CHECKING:
-    import weakref
-
     import trio
 
 _MICROSECOND = 1_000
@@ -78,9 +77,12 @@ def _seconds(delay: int) -> float:
 
 
 class _Alarm:
-    """A timer's callback that notices when its loop throws it away unfired."""
+    """A timer's callback that notices when its loop throws it away unfired.
 
-    __slots__ = ("_callback", "_lost")
+    Only the loop holds it: whoever may cancel it does so through a weak reference, or it would never be thrown away.
+    """
+
+    __slots__ = ("__weakref__", "_callback", "_lost")
 
     def __init__(self, callback: Callable[[], None], lost: Callable[[], None]) -> None:
         self._callback: Callable[[], None] | None = callback
@@ -99,10 +101,15 @@ class _Alarm:
             self._lost()
 
 
+def _disarm(alarm: "weakref.ref[_Alarm]") -> None:
+    if (armed := alarm()) is not None:
+        armed.disarm()
+
+
 class AsyncioHost:
     """An asyncio event loop."""
 
-    __slots__ = ("_loop", "_thread")
+    __slots__ = ("__weakref__", "_loop", "_thread")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -128,21 +135,19 @@ class AsyncioHost:
 
     def call_after(self, delay: int, callback: Callable[[], None], lost: Callable[[], None]) -> Callable[[], None]:
         alarm = _Alarm(callback, lost)
-        handles: list[asyncio.TimerHandle] = []
-
-        def arm() -> None:
-            handles.append(self._loop.call_later(_seconds(delay), alarm))
+        armed = weakref.ref(alarm)
+        handles: list[weakref.ref[asyncio.TimerHandle]] = []
 
         def cancel() -> None:
-            alarm.disarm()
-            if handles and self.here:
-                handles[0].cancel()
+            _disarm(armed)
+            if self.here and handles and (handle := handles[0]()) is not None:
+                handle.cancel()
 
         if self.here and not self._loop.is_closed():
-            arm()
+            _ring_later(self._loop, delay, alarm, handles)
         else:
             try:
-                self._threadsafe(arm)
+                self._threadsafe(_ring_later, self._loop, delay, alarm, handles)
             except HostGone:
                 alarm.disarm()
                 raise
@@ -155,78 +160,106 @@ class AsyncioHost:
             raise HostGone from error
 
 
+def _ring_later(
+    loop: asyncio.AbstractEventLoop, delay: int, alarm: _Alarm, handles: "list[weakref.ref[asyncio.TimerHandle]]"
+) -> None:
+    handles.append(weakref.ref(loop.call_later(_seconds(delay), alarm)))
+
+
 def _finish(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
 
 
+async def _at_once() -> None:
+    return
+
+
+class _Berth:
+    """Where a task of trio sleeps: left once, by the waker or by a cancellation, whoever comes first."""
+
+    __slots__ = ("_trio", "task", "woken")
+
+    def __init__(self, module: Any) -> None:
+        self._trio = module
+        self.task: trio.lowlevel.Task | None = None
+        self.woken = False
+
+    def abort(self, _raise_cancel: object) -> "trio.lowlevel.Abort":
+        self.task = None
+        succeeded: trio.lowlevel.Abort = self._trio.lowlevel.Abort.SUCCEEDED
+        return succeeded
+
+    def wake(self) -> None:
+        self.woken = True
+        task, self.task = self.task, None
+        if task is not None:
+            self._trio.lowlevel.reschedule(task)
+
+
 class TrioHost:
     """A trio run."""
 
-    __slots__ = ("_thread", "_token", "_trio")
+    __slots__ = ("__weakref__", "_token", "_trio")
 
     def __init__(self) -> None:
         import trio  # noqa: PLC0415 -- only who runs trio pays for it
 
         self._trio = trio
         self._token = trio.lowlevel.current_trio_token()
-        self._thread = threading.get_ident()
 
     @property
     def here(self) -> bool:
-        return threading.get_ident() == self._thread
+        try:
+            return self._trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:  # the thread may be the run's own, between its steps or after its end
+            return False
 
     def prepare(self, sleeper: Sleeper) -> None:
-        # Emptied by whoever comes first, the waker or a cancellation. No waker on this thread can come before the
-        # task sleeps, and others go through the loop.
-        sleeper.slot = [self._trio.lowlevel.current_task()]
+        sleeper.slot = _Berth(self._trio)
 
-    async def sleep(self, sleeper: Sleeper) -> None:
-        cell: list[trio.lowlevel.Task] = sleeper.slot
-
-        def abort(_raise_cancel: object) -> "trio.lowlevel.Abort":
-            cell.clear()
-            succeeded: trio.lowlevel.Abort = self._trio.lowlevel.Abort.SUCCEEDED
-            return succeeded
-
-        await self._trio.lowlevel.wait_task_rescheduled(abort)
+    def sleep(self, sleeper: Sleeper) -> Awaitable[None]:
+        berth: _Berth = sleeper.slot
+        if berth.woken:
+            return _at_once()  # woken before it slept, by a finalizer or from another thread
+        berth.task = self._trio.lowlevel.current_task()
+        asleep: Awaitable[None] = self._trio.lowlevel.wait_task_rescheduled(berth.abort)
+        return asleep
 
     def wake(self, sleeper: Sleeper) -> None:
+        berth: _Berth = sleeper.slot
         if self.here:
-            self._reschedule(sleeper.slot)
+            berth.wake()
         else:
-            self._threadsafe(self._reschedule, sleeper.slot)
-
-    def _reschedule(self, cell: "list[trio.lowlevel.Task]") -> None:
-        if cell:
-            self._trio.lowlevel.reschedule(cell.pop())
+            self._threadsafe(berth.wake)
 
     def call_after(self, delay: int, callback: Callable[[], None], lost: Callable[[], None]) -> Callable[[], None]:
         scope = self._trio.CancelScope()
         alarm = _Alarm(callback, lost)
-
-        async def ring() -> None:
-            with scope:
-                await self._trio.sleep(_seconds(delay))
-                alarm()
-
-        def arm() -> None:
-            self._trio.lowlevel.spawn_system_task(ring)
+        armed = weakref.ref(alarm)
 
         def cancel() -> None:
-            alarm.disarm()
+            _disarm(armed)
             if self.here:
                 scope.cancel()
 
         if self.here:
-            arm()
+            self._ring_later(delay, alarm, scope)
         else:
             try:
-                self._threadsafe(arm)
+                self._threadsafe(self._ring_later, delay, alarm, scope)
             except HostGone:
                 alarm.disarm()
                 raise
         return cancel
+
+    def _ring_later(self, delay: int, alarm: _Alarm, scope: "trio.CancelScope") -> None:
+        self._trio.lowlevel.spawn_system_task(self._ring, delay, alarm, scope)
+
+    async def _ring(self, delay: int, alarm: _Alarm, scope: "trio.CancelScope") -> None:
+        with scope:
+            await self._trio.sleep(_seconds(delay))
+            alarm()
 
     def _threadsafe(self, callback: Callable[..., None], *arguments: object) -> None:
         try:
@@ -285,17 +318,21 @@ class ThreadHost:
         return alarm.disarm
 
 
-def current_host(hosts: "weakref.WeakKeyDictionary[object, AsyncHost]") -> AsyncHost:
+Hosts = weakref.WeakValueDictionary[int, AsyncHost]
+"""Hosts by the ``id`` of their loop, which they keep alive; each lasts as long as anyone sleeps on it."""
+
+
+def current_host(hosts: Hosts) -> AsyncHost:
     """Return the host of the running loop, from *hosts* if it is known there."""
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
-        token = trio.lowlevel.current_trio_token()
+        token = id(trio.lowlevel.current_trio_token())
         host = hosts.get(token)
         if host is None:
             host = hosts[token] = TrioHost()
         return host
     loop = asyncio.get_running_loop()
-    host = hosts.get(loop)
+    host = hosts.get(id(loop))
     if host is None or not host.here:
-        host = hosts[loop] = AsyncioHost(loop)
+        host = hosts[id(loop)] = AsyncioHost(loop)
     return host

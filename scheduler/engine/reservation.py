@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from scheduler.core.budget import tickets_of
 from scheduler.core.quota import Charge
 from scheduler.core.reconcile import Ticket
 from scheduler.errors import ReservationClosed
@@ -23,14 +24,18 @@ class Reservation:
 
     __slots__ = (
         "_admission",
+        "_open",
+        "_tickets",
+        "answered",
+        "at",
         "charge",
+        "draws",
         "ended_by",
-        "granted_at",
         "lane",
         "model",
+        "notes",
         "outcome",
         "sent",
-        "tickets",
         "waited",
     )
 
@@ -40,7 +45,7 @@ class Reservation:
         lane: "Lane",
         model: str,
         charge: Charge,
-        tickets: list[Ticket],
+        notes: tuple[int, ...],
         now: int,
         waited: int,
     ) -> None:
@@ -49,12 +54,24 @@ class Reservation:
         self.lane = lane
         self.model = model
         self.charge = charge
-        self.tickets = tickets
-        self.sent = now
+        self.draws = lane.draws
+        self.notes = notes
+        self._tickets: list[Ticket] | None = None
+        self.at = self.sent = now
         self.waited = waited
         """Nanoseconds that the request waited for its turn."""
         self.outcome: Outcome | None = None
+        self.answered = False
+        """Whether it has been told what the provider answered."""
         self.ended_by: str | None = None
+        self._open = True  # deleted by whoever ends it: of two threads, one
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """What it was charged in each account, for those who learn from its answer."""
+        if self._tickets is None:
+            self._tickets = tickets_of(self.draws, self.charge, self.at, self.notes)
+        return self._tickets
 
     def mark_sent(self) -> None:
         """Say that the request is sent only now: where something lies between the grant and the sending."""
@@ -99,19 +116,22 @@ class Reservation:
         self._end("settle", usage)
 
     def cancel(self) -> None:
-        """End it: the request was never sent, and the charge comes back.
+        """End it: the request was never sent, and the charge comes back. What was answered was sent: it stays so.
 
         Raises:
             ReservationClosed: If the reservation has ended.
         """
-        self._end("cancel", None)
+        self._end("settle" if self.answered else "cancel", None)
 
     def _still_open(self) -> None:
         if self.ended_by is not None:
             raise ReservationClosed(self.ended_by)
 
     def _end(self, how: str, usage: Usage | None) -> None:
-        self._still_open()
+        try:
+            del self._open
+        except AttributeError:
+            raise ReservationClosed(self.ended_by or how) from None
         self.ended_by = how
         self._admission.ended(self, usage)
 
@@ -132,5 +152,5 @@ class Reservation:
 
     def __del__(self) -> None:
         if self.ended_by is None:
-            self.ended_by = "expiry"
-            self._admission.expired(self)
+            self.outcome = self.outcome or Outcome.UNKNOWN
+            self._end("expiry", None)

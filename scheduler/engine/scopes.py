@@ -53,7 +53,6 @@ class Scope:
     configured: bool
     sent: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
-    retries: int = 0
     ignored: int = 0
     """Header fields that were not believed."""
     flying: int = 0
@@ -82,6 +81,13 @@ class Scope:
             default=None,
         )
         return same or unknown or known
+
+    def inherit(self, dropped: "Scope") -> None:
+        """Go on counting what a scope has counted that is dropped: counters never fall."""
+        self.sent += dropped.sent
+        self.ignored += dropped.ignored
+        for outcome, number in dropped.outcomes.items():
+            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + number
 
     @property
     def idle(self) -> bool:
@@ -148,20 +154,26 @@ class ScopeBook:
         if model in self._learned:
             return self._learned[model]
         dropped += self._make_room(now)
-        if len(self._learned) >= LEARNED_MOST:
-            model = OTHER
-        if model not in self._learned:
-            accounts = self._unknown(model, {Dimension.REQUESTS, Dimension.TOKENS}, now)
-            self._learned[model] = Scope(model, None, accounts, Gate(model, probing=True), configured=False, used=now)
-        return self._learned[model]
+        return self._learn(model if len(self._learned) < LEARNED_MOST else OTHER, now)
+
+    def _learn(self, name: str, now: int) -> Scope:
+        if name not in self._learned:
+            accounts = self._unknown(name, {Dimension.REQUESTS, Dimension.TOKENS}, now)
+            self._learned[name] = Scope(name, None, accounts, Gate(name, probing=True), configured=False, used=now)
+        return self._learned[name]
 
     def _make_room(self, now: int) -> list[Scope]:
         """Drop the scopes that nobody used for long, and the longest unused idle one if there are too many."""
-        old = [name for name, scope in self._learned.items() if scope.idle and scope.used < now - LEARNED_AGE]
-        if len(self._learned) - len(old) >= LEARNED_MOST:
-            idle = [name for name, scope in self._learned.items() if scope.idle and name not in old]
-            old += sorted(idle, key=lambda name: self._learned[name].used)[:1]
-        return [self._learned.pop(name) for name in old]
+        idle = [name for name, scope in self._learned.items() if scope.idle and name != OTHER]
+        old = [name for name in idle if self._learned[name].used < now - LEARNED_AGE]
+        if idle and not old and len(self._learned) >= LEARNED_MOST:
+            old = [min(idle, key=lambda name: self._learned[name].used)]
+        dropped = [self._learned.pop(name) for name in old]
+        if dropped:
+            other = self._learn(OTHER, now)
+            for scope in dropped:
+                other.inherit(scope)
+        return dropped
 
     def _unknown(self, name: str, dimensions: Iterable[Dimension], now: int) -> list[Account]:
         return [self._source.open(name, Quota(each, 1, MINUTE), now, known=False) for each in sorted(dimensions)]

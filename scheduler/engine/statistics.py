@@ -150,7 +150,8 @@ class Statistics:
     Attributes:
         scopes: All scopes, with their buckets.
         lanes: The lanes that have waiters.
-        sent: Attempts let through.
+        sent: Attempts let through, without those that were cancelled.
+        cancelled: Attempts let through and never sent.
         refusals: Attempts answered 429.
         retries: Attempts after the first.
         queued: Requests that wait.
@@ -164,6 +165,7 @@ class Statistics:
     scopes: tuple[ScopeStatistics, ...]
     lanes: tuple[LaneStatistics, ...]
     sent: int
+    cancelled: int
     refusals: int
     retries: int
     queued: int
@@ -174,6 +176,10 @@ class Statistics:
     wait_sum: float
 
 
+NOTHING = Statistics((), (), 0, 0, 0, 0, 0, 0, Usage(), 0.0, {float("inf"): 0}, 0.0)
+"""What is seen where nothing is."""
+
+
 def look(admission: Admission, now: int) -> Statistics:
     """Look at an admission; called while nothing moves."""
     tally = admission.tally
@@ -182,6 +188,7 @@ def look(admission: Admission, now: int) -> Statistics:
         scopes=tuple(ScopeStatistics.of(scope, now) for scope in scopes),
         lanes=tuple(LaneStatistics.of(lane, now) for lane in admission.lanes if lane.queue),
         sent=tally.sent,
+        cancelled=tally.cancelled,
         refusals=tally.refusals,
         retries=tally.retries,
         queued=admission.queued,

@@ -16,16 +16,31 @@ _BOUNDS = tuple(int(bound * SECOND) for bound in WAIT_BOUNDS)
 class Tally:
     """What has been let through, for how long it waited, and how it ended."""
 
-    __slots__ = ("_price", "cost", "in_flight", "refusals", "retries", "sent", "usage", "wait_sum", "waits")
+    __slots__ = (
+        "_cached",
+        "_images",
+        "_input",
+        "_output",
+        "_price",
+        "cancelled",
+        "cost",
+        "in_flight",
+        "refusals",
+        "retries",
+        "sent",
+        "wait_sum",
+        "waits",
+    )
 
     def __init__(self, price: Callable[[str, Usage], float]) -> None:
         """Begin at zero; *price* gives what a model's usage costs in US dollars."""
         self._price = price
         self.sent = 0
+        self.cancelled = 0  # let through, and never sent
         self.in_flight = 0
         self.refusals = 0  # 429s
         self.retries = 0
-        self.usage = Usage()
+        self._input = self._cached = self._output = self._images = 0  # billed
         self.cost = 0.0  # US dollars
         self.waits = [0] * (len(_BOUNDS) + 1)  # by wait, one more for those above the last bound
         self.wait_sum = 0  # nanoseconds
@@ -50,13 +65,16 @@ class Tally:
         self.in_flight -= 1
         if reservation.ended_by == "cancel":
             self.sent -= 1
+            self.cancelled += 1
         if usage is None:
             return
         self.cost += self._price(reservation.model, usage)
-        total = self.usage
-        self.usage = Usage(
-            total.input_tokens + usage.input_tokens,
-            total.cached_tokens + usage.cached_tokens,
-            total.output_tokens + usage.output_tokens,
-            total.images + usage.images,
-        )
+        self._input += usage.input_tokens
+        self._cached += usage.cached_tokens
+        self._output += usage.output_tokens
+        self._images += usage.images
+
+    @property
+    def usage(self) -> Usage:
+        """What the provider billed."""
+        return Usage(self._input, self._cached, self._output, self._images)

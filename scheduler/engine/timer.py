@@ -6,6 +6,7 @@ of another waiter; a loop that is closed without a word throws its timers away, 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from scheduler.engine.parking import Host, HostGone
 
@@ -15,8 +16,8 @@ class Timer:
 
     __slots__ = ("_callback", "_cancel", "_leader", "_lost", "_waiters", "instant")
 
-    def __init__(self, callback: Callable[[], None], lost: Callable[[], None]) -> None:
-        """Call *callback* when the instant comes, or *lost* when the leader's loop ends before."""
+    def __init__(self, callback: Callable[[], None], lost: Callable[[Host], None]) -> None:
+        """Call *callback* when the instant comes, or *lost* with a host whose loop turns out to have ended."""
         self._callback = callback
         self._lost = lost
         self._waiters: dict[Host, int] = {}
@@ -40,15 +41,10 @@ class Timer:
                 self.stop()
 
     def gone(self, host: Host) -> None:
-        """A host's loop is closed."""
+        """A host's loop has ended."""
         self._waiters.pop(host, None)
         if host is self._leader:
             self.stop()
-
-    def lost(self) -> None:
-        """The leader's loop has ended."""
-        if self._leader is not None:
-            self.gone(self._leader)
 
     def stop(self) -> None:
         """Forget the instant."""
@@ -67,9 +63,10 @@ class Timer:
         self.stop()
         for host in list(self._waiters):
             try:
-                self._cancel = host.call_after(max(0, instant - now), self._callback, self._lost)
+                self._cancel = host.call_after(max(0, instant - now), self._callback, partial(self._lost, host))
             except HostGone:
                 del self._waiters[host]
+                self._lost(host)
             else:
                 self._leader = host
                 self.instant = instant

@@ -1,7 +1,7 @@
 """The HTTP client behind ``request``, ``map`` and ``scheduler run``.
 
-A key goes only to the configured origin: redirects are never followed, the environment's proxies are httpx's own
-business (where there are some, so are the connections), and plain http is for loopback only, unless a flag allows it.
+A key goes only to the configured origin: redirects are never followed, plain http is for loopback only unless a flag
+allows it, and goes through no proxy of the environment's then. Through proxies https stays closed.
 """
 
 from ipaddress import ip_address
@@ -36,12 +36,15 @@ def make_client(
         ConfigurationError: If the base url is unusable, or the key would travel in the clear.
     """
     check_base_url(provider.base_url, secret=key is not None, allow_plain_http=allow_plain_http)
+    proxies = allow_plain_http or not provider.base_url.lower().startswith("http:")  # otherwise they would see the key
+    fields = provider.authorize(key) if key is not None else {}
     return httpx.AsyncClient(
         base_url=provider.base_url,
-        headers=provider.authorize(key) if key is not None else None,
+        headers=[(name.encode(), value.encode("latin-1")) for name, value in fields.items()],  # str must be ASCII here
+        trust_env=proxies,
         timeout=httpx.Timeout(timeout, connect=min(timeout, 30.0), pool=None),
         follow_redirects=False,
-        transport=transport or (None if getproxies() else ShardedTransport()),
+        transport=transport or (None if proxies and getproxies() else ShardedTransport()),
     )
 
 

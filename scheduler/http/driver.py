@@ -4,8 +4,10 @@ One request's way: described, queued, admitted, sent; its headers are observed a
 body is read; the reservation is settled with the usage; and the outcome is an answer, another attempt, or an error.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import cast
 
 import anyio
 import httpx
@@ -34,17 +36,17 @@ class Job:
         priority: The lowest goes first.
         tenant: On whose behalf it is sent, or None.
         project: In which project it is sent, or None.
-        timeout: Nanoseconds for all attempts and waits together, or None.
+        timeout: Nanoseconds within which the last attempt begins, or None.
         on_flight: Is told True when an attempt goes out, and False when it has to be made again.
     """
 
     call: Call
-    content: bytes
+    content: bytes = field(repr=False)
     priority: int
     tenant: str | None = None
     project: str | None = None
     timeout: int | None = None
-    on_flight: Callable[[bool], None] | None = None
+    on_flight: Callable[[bool], None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class Driver:
 
     async def perform(self, job: Job) -> Answer:
         """Carry out a job and return how it ended. Raises nothing but cancellation."""
+        with self._admission.under_way():
+            return await self._perform(job)
+
+    async def _perform(self, job: Job) -> Answer:
         clock = self._admission.clock
         began = clock.now()
         deadline = None if job.timeout is None else began + job.timeout
@@ -161,7 +167,10 @@ class Driver:
             reservation.settle(usage=usage)
             attempts.sent += 1
             return Answer(response, None, attempts.sent, usage, clock.now() - reservation.sent)
-        await _read_at_most(response, _ERROR_BODY)
+        try:
+            await _read_at_most(response, _ERROR_BODY)
+        except (httpx.TransportError, httpx.StreamError, httpx.DecodingError):
+            response._content = b""  # noqa: SLF001 -- the status and the headers are an answer all the same
         reading = reservation.observe(response.headers, status, response.content, at=came)
         reservation.settle()
         return attempts.after(reading, status, clock.now())
@@ -181,9 +190,10 @@ async def _read_at_most(response: httpx.Response, most: int) -> None:
     """Read an error's body, but not without bound: what is beyond says nothing to us."""
     pieces = []
     size = 0
-    async for piece in response.aiter_bytes():
-        pieces.append(piece)
-        size += len(piece)
-        if size >= most:
-            break
+    async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_bytes())) as body:
+        async for piece in body:
+            pieces.append(piece)
+            size += len(piece)
+            if size >= most:
+                break
     response._content = b"".join(pieces)[:most]  # noqa: SLF001 -- httpx has no way to read a part and keep it

@@ -8,7 +8,7 @@ asked for, the usage that it billed). It holds no state and does no I/O; it neve
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from scheduler.core.quota import Charge, Dimension
 from scheduler.tokens.counter import TokenCounter
@@ -58,8 +58,7 @@ class Settlement(Enum):
     CORRECTED = "corrected"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What the provider bills for one answer, in tokens and images."""
 
     input_tokens: int = 0

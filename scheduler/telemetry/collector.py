@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from scheduler.engine.scopes import OTHER
-from scheduler.engine.statistics import BucketStatistics, ScopeStatistics, Statistics
+from scheduler.engine.statistics import NOTHING, BucketStatistics, ScopeStatistics, Statistics
 
 _PLACE = ("scope", "project")
 _BUCKET = (*_PLACE, "quota")
@@ -25,16 +25,19 @@ class SchedulerCollector(Collector):
         self._statistics = statistics
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that registering does not collect."""
-        return ()
+        """Return the metrics without values, so that registering reads nothing and finds a second scheduler out."""
+        return _metrics(NOTHING)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metrics as they are now."""
-        seen = self._statistics()
-        yield from _totals(seen)
-        yield from _by_scope(seen)
-        yield from _by_bucket(seen)
-        yield _waits(seen)
+        """Return all metrics as they are now."""
+        return _metrics(self._statistics())
+
+
+def _metrics(seen: Statistics) -> Iterator[Metric]:
+    yield from _totals(seen)
+    yield from _by_scope(seen)
+    yield from _by_bucket(seen)
+    yield _waits(seen)
 
 
 def _counter(name: str, words: str, value: float) -> Metric:
@@ -50,7 +53,9 @@ def _totals(seen: Statistics) -> Iterator[Metric]:
     tokens.add_metric(("input",), seen.usage.input_tokens)
     tokens.add_metric(("output",), seen.usage.output_tokens)
     yield tokens
-    yield _counter("attempts", "Attempts let through.", seen.sent)
+    # Counters never fall: what was let through and then cancelled stays in the first.
+    yield _counter("attempts", "Attempts let through.", seen.sent + seen.cancelled)
+    yield _counter("cancelled", "Attempts let through and never sent.", seen.cancelled)
     yield _counter("refusals", "Attempts answered 429.", seen.refusals)
     yield _counter("retries", "Attempts after a request's first.", seen.retries)
     yield _counter("cost_usd", "What the billed usage costs, where prices are known.", seen.cost)

@@ -1,7 +1,7 @@
 """What the tests of bulk jobs share: jobs in files, their results, and runs against a simulator on virtual time."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,8 @@ def ids(path: Path) -> list[Any]:
     return [each["custom_id"] for each in objects(path)]
 
 
-def answer(content: bytes = b'{"id":"x"}', status: int = 200, **headers: str) -> Answer:
-    return Answer(httpx.Response(status, content=content, headers=headers), None, 1)
+def answer(content: bytes = b'{"id":"x"}', status: int = 200, request_id: str = "") -> Answer:
+    return Answer(httpx.Response(status, content=content, headers={"x-request-id": request_id}), None, 1)
 
 
 class Ran:
@@ -84,7 +84,7 @@ class Ran:
         simulator: Callable[..., Awaitable[None]] | Simulator,
         lines: Iterable[Any],
         *,
-        meanwhile: Callable[["Ran"], Awaitable[None]] | None = None,
+        meanwhile: Callable[["Ran"], Coroutine[Any, Any, None]] | None = None,
         resume: bool = False,
         **settings: Any,
     ) -> None:

@@ -36,7 +36,7 @@ def test_a_success_is_a_line_of_the_batch_output_format(tmp_path: Path) -> None:
     """A line has an id, the custom_id, the response with status, request id and body, and no error."""
     output, errors = files(tmp_path)
     with Results(output, errors, resume=False) as results:
-        results.success("a-1", answer(b'{"answer":42}', **{"x-request-id": "req_7"}))
+        results.success("a-1", answer(b'{"answer":42}', request_id="req_7"))
     (line,) = objects(output)
     assert line.pop("id").startswith("batch_req_")
     response = {"status_code": 200, "request_id": "req_7", "body": {"answer": 42}}

@@ -6,13 +6,10 @@ from typing import Any
 
 import anyio
 import pytest
-from bulk_support import CHAT, MODEL, Ran, body, ids, line, objects
+from bulk_support import Ran, body, ids, line, objects
 
 from scheduler.engine.events import Admitted
-from scheduler.simulator import Simulator, World
-
-World_ = dict[str, Any]
-
+from scheduler.simulator import FaultWindow, Simulator, World
 
 def simulator(limits: dict[str, Any] | None = None, **world: Any) -> Simulator:
     return Simulator(World(limits=limits or {}, **{"latency": 0.5, **world}))
@@ -99,7 +96,7 @@ def test_faults_are_retried(tmp_path: Path) -> None:
 
 def test_no_credit_stops_the_job_and_keeps_what_was_done(tmp_path: Path) -> None:
     """Once the account has no credit nothing more is sent; what was answered stays, and the reason is said."""
-    provider = simulator({"*": {"rpm": 60}}, fault_windows=(_no_credit_from(10.0),))
+    provider = simulator({"*": {"rpm": 60}}, fault_windows=(FaultWindow("insufficient_quota", 10.0, 10_000.0),))
     ran = Ran(tmp_path, provider, lines(300), limits={"*": {"rpm": 60}})
     report = provider.report()
     assert "no credit" in ran.progress.stopped
@@ -108,12 +105,6 @@ def test_no_credit_stops_the_job_and_keeps_what_was_done(tmp_path: Path) -> None
     assert 60 <= ran.progress.succeeded < 80
     assert {each["error"]["code"] for each in objects(ran.errors)} == {"quota_exhausted"}
     assert report["arrived"] < 90  # type: ignore[operator]  # it is a number
-
-
-def _no_credit_from(begin: float) -> Any:
-    from scheduler.simulator import FaultWindow  # noqa: PLC0415 -- beside its only use
-
-    return FaultWindow(begin, 10_000.0, {"insufficient_quota": 1.0})
 
 
 def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight(tmp_path: Path) -> None:
@@ -227,17 +218,18 @@ def test_the_key_and_project_reach_the_provider(tmp_path: Path) -> None:
     provider = simulator()
 
     async def spy(scope: Any, receive: Any, send: Any) -> None:
-        message = await receive()
-        seen.append((dict(scope["headers"]), json.loads(message["body"])))
+        pieces = []
 
-        async def again() -> Any:
+        async def note() -> Any:
+            message = await receive()
+            pieces.append(message.get("body", b""))
             return message
 
-        await provider(scope, again, send)
+        await provider(scope, note, send)
+        seen.append((dict(scope["headers"]), json.loads(b"".join(pieces))))
 
-    ran = Ran(tmp_path, spy, [line("a", project="proj_7")])  # type: ignore[arg-type]  # an ASGI application too
+    ran = Ran(tmp_path, spy, [line("a", project="proj_7")])
     ((headers, sent),) = seen
     assert (headers[b"authorization"], headers[b"openai-project"]) == (b"Bearer sk-of-the-tests", b"proj_7")
     assert sent == body()
     assert ran.progress.succeeded == 1
-    assert (CHAT, MODEL) == (line()["url"], body()["model"])

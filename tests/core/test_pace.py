@@ -1,0 +1,145 @@
+"""The purse: slow start, and hidden windows."""
+
+from hypothesis import given, strategies as st
+
+from scheduler.core.pace import Pace
+from scheduler.core.quota import DAY, MINUTE, SECOND
+
+AMOUNT = 60_000
+CAPACITY = AMOUNT * MINUTE
+TOKEN = MINUTE
+
+
+def started(now: int = 0) -> Pace:
+    """Return a pace whose probe is out."""
+    pace = Pace(CAPACITY, MINUTE, now)
+    pace.take(TOKEN)
+    return pace
+
+
+def hidden(now: int = 0) -> Pace:
+    pace = started(now)
+    pace.narrow(now)
+    return pace
+
+
+def test_the_first_request_is_the_probe() -> None:
+    """It passes whatever its size, and the next waits for the pace."""
+    pace = Pace(CAPACITY, MINUTE, 0)
+    assert pace.ready_at(CAPACITY, 0) == 0
+    pace.take(CAPACITY)
+    assert pace.ready_at(4_000 * TOKEN // 10, 0) == SECOND // 10
+
+
+def test_it_starts_at_four_times_the_refill_and_doubles_every_round() -> None:
+    """An answer to a request of this round doubles the pace, an older one does not; from 256 on it is free."""
+    pace = started()
+    for now in range(1, 7):
+        assert pace.permille == 4_000 << (now - 1)
+        pace.answered(now - 1, now)
+        pace.answered(now - 1, now)
+    assert pace.free
+    assert pace.permille == 256_000
+
+
+def test_doubling_does_not_reach_back() -> None:
+    """What was refilled before an answer was refilled at the old pace."""
+    looked, not_looked = started(), started()
+    looked.ready_at(CAPACITY, SECOND // 10)
+    looked.answered(0, SECOND // 10)
+    not_looked.answered(0, SECOND // 10)
+    assert looked.ready_at(CAPACITY, SECOND // 10) == not_looked.ready_at(CAPACITY, SECOND // 10)
+    assert looked.ready_at(400 * TOKEN, SECOND // 10) == SECOND // 10
+    assert looked.ready_at(401 * TOKEN, SECOND // 10) > SECOND // 10
+
+
+def test_a_hidden_window_is_paced_below_the_refill() -> None:
+    """It begins at 0.95, drops to 0.96 of itself at each refusal and not below 0.3, and nothing flows at first."""
+    pace = hidden()
+    assert pace.permille == 950
+    assert pace.ready_at(800 * TOKEN, 0) == SECOND  # 150 of the second's 1,000 are kept back
+    pace.narrow(0)
+    assert pace.permille == 912
+    for _ in range(100):
+        pace.narrow(0)
+    assert pace.permille == 300
+    assert not pace.free
+
+
+def test_a_hidden_window_is_tested_upward_slowly() -> None:
+    """As answers come it climbs by a thousandth a second, however often they come, and not above 0.98."""
+    often, seldom = hidden(), hidden()
+    for tenth in range(1, 101):
+        often.answered(0, tenth * SECOND // 10)
+    seldom.answered(0, 10 * SECOND)
+    assert often.permille == seldom.permille == 960
+    often.answered(0, 3600 * SECOND)
+    assert often.permille == 980
+
+
+def test_a_hidden_window_is_not_forgotten_by_a_changed_limit() -> None:
+    """Neither an adopted limit nor an answer starts it anew."""
+    pace = hidden()
+    pace.restart(8_000, SECOND)
+    pace.answered(SECOND, SECOND)
+    assert pace.permille == 951
+    assert pace.hidden
+
+
+def test_what_was_taken_before_the_purse_was_emptied_does_not_come_back() -> None:
+    """Refusals of one event do not fill the purse that the first of them emptied; a later charge comes back."""
+    pace = hidden(SECOND)
+    pace.give(900 * TOKEN, SECOND - 1)
+    assert pace.ready_at(800 * TOKEN, SECOND) == 2 * SECOND
+    pace.take(100 * TOKEN)
+    pace.give(100 * TOKEN, SECOND)
+    assert pace.ready_at(800 * TOKEN, SECOND) == 2 * SECOND
+
+
+def test_a_long_window_is_paced_as_if_it_were_a_minute() -> None:
+    """A day's bucket is emptied in a quarter of a minute at the start, not in six hours."""
+    pace = Pace(86_400 * DAY, DAY, 0)
+    pace.take(DAY)
+    assert pace.ready_at(1_440 * DAY, 0) == SECOND // 4
+
+
+def test_a_restart_and_a_lower_limit_keep_the_purse_within_its_size() -> None:
+    """A purse that was filled at a high pace holds no burst when it starts anew, nor under a lower limit."""
+    pace = started()
+    for now in range(1, 5):
+        pace.answered(now - 1, now)
+    pace.ready_at(0, SECOND)
+    pace.restart(2_000, SECOND)
+    pace.take(600 * TOKEN)
+    assert pace.ready_at(200 * TOKEN, SECOND) == SECOND + SECOND // 10
+    pace.ready_at(0, 2 * SECOND)
+    pace.retune(CAPACITY // 2, MINUTE, 2 * SECOND)
+    pace.take(300 * TOKEN)
+    assert pace.ready_at(100 * TOKEN, 2 * SECOND) == 2 * SECOND + SECOND // 10
+
+
+def test_more_than_the_purse_holds_passes_when_it_is_full() -> None:
+    """It takes the purse into debt, which those after it wait out."""
+    pace = started()
+    full = pace.ready_at(CAPACITY, 0)
+    assert full == 300_000_000
+    pace.ready_at(0, full)
+    pace.take(CAPACITY)
+    assert pace.ready_at(TOKEN, full) > full + 14 * SECOND
+
+
+@given(data=st.data())
+def test_a_wait_of_the_pace_is_exact(data: st.DataObject) -> None:
+    """Between events the named instant is sufficient and a nanosecond less is not, hidden window or not."""
+    pace = data.draw(st.sampled_from([started, hidden]))()
+    now = 0
+    for _ in range(data.draw(st.integers(0, 6))):
+        now += data.draw(st.integers(0, 3 * SECOND))
+        pace.answered(data.draw(st.integers(0, now)), now)
+        pace.ready_at(0, now)
+        pace.take(data.draw(st.integers(0, 2_000)) * TOKEN)
+    charge = data.draw(st.integers(0, CAPACITY))
+    ready = pace.ready_at(charge, now)
+    if ready > now:
+        assert pace.ready_at(charge, ready - 1) == ready
+        assert pace.ready_at(charge, ready) == ready

@@ -1,0 +1,549 @@
+"""What answers teach an account, by the rules of its essay."""
+
+import pytest
+
+from scheduler.core.bucket import NEVER
+from scheduler.core.quota import DAY, MINUTE, SECOND, Dimension, Quota, Refill
+from scheduler.core.reconcile import Account, Ticket
+
+LIMIT = 60_000
+RATE = LIMIT // 60
+TPM = Quota(Dimension.TOKENS, LIMIT, MINUTE)
+
+
+def account(quota: Quota = TPM, *, known: bool = True) -> Account:
+    return Account(quota, 0, known=known)
+
+
+def unpaced() -> Account:
+    """Return an account whose slow start is over."""
+    ours = account()
+    ours.pace = None
+    return ours
+
+
+def charged(to: Account, units: int, now: int = 0) -> Ticket:
+    to.bucket.advance(now)
+    return to.charge(units, now)
+
+
+def told(of: Account, ticket: Ticket, now: int, remaining: int, limit: int = LIMIT) -> bool:
+    """An answer that came at *now*."""
+    of.release(ticket, now)
+    return of.answered(ticket, ticket.at, now, limit, remaining)
+
+
+# ---- anchors
+
+
+def test_the_level_comes_down_at_once() -> None:
+    """What the newest answer says, with its refill and less what was charged since, is the most that there is."""
+    ours = account()
+    first = charged(ours, 1_000)
+    charged(ours, 2_000, SECOND)
+    told(ours, first, 2 * SECOND, 30_000)
+    assert ours.bucket.whole == 30_000 + 2 * RATE - 2_000 + 1  # R is rounded down
+
+
+def test_the_level_rises_by_a_part_and_when_two_answers_agree() -> None:
+    """One answer alone raises nothing; the second raises by 0.4 of what both prove."""
+    ours = account()
+    ours.bucket.put(20_000 * MINUTE)
+    tickets = [charged(ours, 100) for _ in range(2)]
+    told(ours, tickets[0], 0, 40_000)
+    assert ours.bucket.whole == 19_800
+    told(ours, tickets[1], 0, 40_000)
+    proven = 40_000 - 100 - RATE // 4 - 19_800  # the other may not have arrived, and arrival is up to 0.25 s late
+    assert ours.bucket.whole == 19_800 + proven * 4 // 10
+
+
+def test_an_older_answer_moves_nothing() -> None:
+    """A past that a newer answer has superseded says nothing about now."""
+    ours = account()
+    old, new = charged(ours, 100), charged(ours, 100, SECOND)
+    told(ours, new, 2 * SECOND, 50_000)
+    level = ours.bucket.level
+    told(ours, old, 2 * SECOND, 10)
+    assert ours.bucket.level == level
+    assert ours.anchored == SECOND
+
+
+def test_a_bucket_that_was_full_since_is_not_filled_twice() -> None:
+    """Late answers of before an idle minute do not give back what was spent after it."""
+    ours = account()
+    ours.bucket.put(30_000 * MINUTE)
+    late = [charged(ours, 10) for _ in range(3)]
+    charged(ours, 50_000, 2 * MINUTE)
+    for ticket in late:
+        told(ours, ticket, 2 * MINUTE, 40_000)
+    assert ours.bucket.whole == 10_000
+
+
+def test_requests_that_overtake_each_other_are_no_forecast_error() -> None:
+    """An answer that already counts those sent within the tolerance after it is no reason for caution."""
+    ours = account()
+    told(ours, charged(ours, 10), 0, LIMIT - 10)
+    first = charged(ours, 1_000, SECOND)
+    charged(ours, 5_000, SECOND)
+    before = ours.forecast_error(2 * SECOND)
+    told(ours, first, 2 * SECOND, LIMIT - 6_000)
+    assert ours.forecast_error(2 * SECOND) == before
+
+
+# ---- caution
+
+
+def test_the_cushion_is_twice_the_largest_recent_forecast_error() -> None:
+    """It grows at once, to 15 % at most, is halved in 83 s, and does not shrink below 0.6 s of refill."""
+    ours = account()
+    told(ours, charged(ours, 10), 0, LIMIT - 10)
+    assert ours.cushion == RATE * 6 // 10 * MINUTE
+    told(ours, charged(ours, 10), 0, LIMIT - 3_000)
+    error = ours.forecast_error(0)
+    assert ours.cushion == 2 * error
+    assert 2_900 * MINUTE < error < 3_000 * MINUTE
+    assert ours.forecast_error(83 * SECOND) == error // 2
+    told(ours, charged(ours, 10), 0, 0)
+    assert ours.cushion == ours.bucket.capacity * 15 // 100
+    told(ours, charged(ours, 10, DAY), DAY, LIMIT - 10)
+    assert ours.cushion == RATE * 6 // 10 * MINUTE
+
+
+def test_a_short_window_keeps_no_more_than_two_percent() -> None:
+    """0.6 s of refill would be more than half of a second's bucket."""
+    assert account(Quota(Dimension.TOKENS, 1_000, SECOND)).cushion == 20 * SECOND
+
+
+def test_a_lowered_limit_lowers_the_cushion_with_it() -> None:
+    """An error that was seen under a larger limit keeps no more than 15 % of the smaller one."""
+    ours = account()
+    told(ours, charged(ours, 10), 0, LIMIT - 10)
+    told(ours, charged(ours, 10), 0, 0)
+    ours.retune(Quota(Dimension.TOKENS, 600, MINUTE), 0)
+    assert ours.cushion == 90 * MINUTE
+
+
+def test_spending_that_no_answer_has_confirmed_counts_twice() -> None:
+    """Half of a full bucket goes before the first answer; when nothing flies there is nothing to doubt."""
+    ours = unpaced()
+    went = []
+    while ours.ready_at(1_000, 0) == 0:
+        went.append(charged(ours, 1_000))
+    assert len(went) == 30
+    for ticket in went:
+        ours.release(ticket, 0)
+    assert ours.ready_at(1_000, 0) == 0
+
+
+def test_doubt_falls_as_the_level_rises() -> None:
+    """A doubted request waits half as long as its shortfall, and exactly."""
+    ours = unpaced()
+    charged(ours, 40_000)
+    ready = ours.ready_at(1_000, 0)
+    short = 1_000 + 600 + 40_000 - 20_000
+    assert ready == short * SECOND // (2 * RATE)
+
+
+def test_nothing_waits_for_more_than_nearly_full() -> None:
+    """Cushion and doubt yield to a request that fits: it goes at 98 % of the capacity, or its own charge if more."""
+    ours = unpaced()
+    charged(ours, 60_000)
+    assert ours.ready_at(58_700, 0) == 58_800 * SECOND // RATE
+    assert ours.ready_at(60_000, 0) == MINUTE
+
+
+def test_a_report_that_comes_late_with_an_old_instant_is_taken() -> None:
+    """Headers that came before the last that was heard of raise no error, whatever has faded since."""
+    ours = account()
+    tickets = [charged(ours, 10) for _ in range(3)]
+    told(ours, tickets[0], 5 * SECOND, LIMIT - 10)
+    told(ours, charged(ours, 10, 6 * SECOND), 8 * SECOND, 1_000)
+    told(ours, tickets[1], 7 * SECOND, LIMIT - 20)
+    assert ours.forecast_error(7 * SECOND) == ours.forecast_error(8 * SECOND)
+
+
+# ---- refusals
+
+
+def test_a_refusals_numbers_are_an_exact_anchor() -> None:
+    """The charge comes back, the level goes to what is stated, and the cushion learns from the error."""
+    ours = account()
+    told(ours, charged(ours, 10), 0, LIMIT - 10)
+    ticket = charged(ours, 1_000, SECOND)
+    assert not ours.refused(ticket, SECOND, SECOND, (LIMIT, 400, 1_000))
+    assert ours.bucket.whole == 401
+    assert ours.forecast_error(SECOND) == ours.bucket.capacity * 75 // 1000
+
+
+def test_a_refusal_raises_nothing() -> None:
+    """However much its body states to remain, less than was asked for, the level does not go up."""
+    ours = account()
+    ours.bucket.put(100 * MINUTE)
+    answered, refused = charged(ours, 0), charged(ours, 50)
+    told(ours, answered, 0, 40_000)
+    ours.refused(refused, 0, 0, (LIMIT, 40_000, 50_000))
+    assert ours.bucket.whole == 100
+
+
+def test_refusals_teach_what_requests_are_charged() -> None:
+    """Estimates are corrected by what bodies asked for, begun with two as estimated, between half and three times."""
+    ours = account()
+    assert ours.charge_for(100) == 100
+    ours.refused(charged(ours, 100), 0, 0, (LIMIT, 10, 200))
+    assert ours.charge_for(100) == -(-100 * 380 // 280)
+    for _ in range(50):
+        ours.refused(charged(ours, 100), 0, 0, (LIMIT, 10, 90_000))
+    assert ours.charge_for(100) == 300
+    for _ in range(80):
+        ours.refused(charged(ours, 100), 0, 0, (LIMIT, 0, 1))
+    assert ours.charge_for(101) == 51
+    assert ours.charge_for(0) == 0
+
+
+def test_a_refused_charge_is_kept_where_the_provider_keeps_it() -> None:
+    """Some providers charge refusals: then nothing comes back."""
+    kept, returned = account(), account()
+    for each, keeps in ((kept, True), (returned, False)):
+        each.bucket.put(1_000 * MINUTE)
+        each.refused(charged(each, 900), 0, 0, (LIMIT, 5_000, 6_000), charged=keeps)
+    assert kept.bucket.whole == 100
+    assert returned.bucket.whole == 1_000
+
+
+def test_a_body_that_names_another_limit_changes_it_at_once() -> None:
+    """The limiter itself has spoken; the caller is told that the limit changed."""
+    ours = account()
+    assert ours.refused(charged(ours, 1_000), 0, 0, (20_000, 500, 1_000))
+    assert ours.bucket.quota.amount == 20_000
+    assert ours.bucket.whole == 501 - 1
+
+
+def test_an_old_body_changes_the_limit_but_not_the_anchor() -> None:
+    """The anchor never goes back, and what an older answer says to remain does not raise the level."""
+    ours = account()
+    old, new = charged(ours, 100), charged(ours, 100, SECOND)
+    told(ours, new, SECOND, 1_000)
+    assert ours.refused(old, 0, SECOND, (90_000, 89_000, 90_000))
+    assert ours.bucket.quota.amount == 90_000
+    assert ours.anchored == SECOND
+    assert ours.anchored_total == new.total
+    assert ours.bucket.whole <= 31_101
+
+
+def test_a_refusal_with_room_shows_a_hidden_window() -> None:
+    """The minute had room: a shorter window refused, and is paced to, once for all requests of the event."""
+    ours = unpaced()
+    tickets = [charged(ours, 100) for _ in range(3)]
+    for ticket in tickets:
+        ours.refused(ticket, 0, SECOND, (LIMIT, 50_000, 100))
+    assert ours.pace is not None
+    assert ours.pace.hidden
+    assert ours.pace.permille == 950
+    assert ours.bucket.whole == LIMIT
+    assert ours.ready_at(800, SECOND) == SECOND + SECOND
+
+
+@pytest.mark.parametrize(
+    "quota", [Quota(Dimension.TOKENS, LIMIT, DAY), Quota(Dimension.TOKENS, LIMIT, MINUTE, 0, Refill.FIXED)]
+)
+def test_only_a_minute_that_refills_evenly_can_hide_a_window(quota: Quota) -> None:
+    """A day's bucket, or one that refills at instants, is not paced by the second."""
+    ours = account(quota)
+    ours.pace = None
+    ours.refused(charged(ours, 100), 0, 0, (LIMIT, 50_000, 100))
+    assert ours.pace is None
+
+
+def test_a_refusal_without_numbers_leaves_less_than_its_charge() -> None:
+    """The level was below the charge: half of it is taken to be there."""
+    ours = account()
+    ours.refused(charged(ours, 1_000), 0, SECOND, None)
+    assert ours.bucket.whole == 500 + RATE
+
+
+def test_a_refusal_without_numbers_is_explained_by_the_next_answer() -> None:
+    """If that shows room in the minute, a hidden window had refused, and the level comes back."""
+    ours = account()
+    refused, next_ = charged(ours, 1_000), charged(ours, 1_000, SECOND // 10)
+    ours.refused(refused, 0, SECOND, None)
+    told(ours, next_, SECOND, 58_000)
+    assert ours.pace is not None
+    assert ours.pace.hidden
+    assert ours.bucket.whole == 58_000
+
+
+@pytest.mark.parametrize(("sent", "remaining"), [(3 * SECOND, 58_000), (SECOND // 10, 3_000)])
+def test_a_refusal_stays_unexplained_by_a_late_answer_or_an_empty_minute(sent: int, remaining: int) -> None:
+    """Only an answer to a request of about the same time that shows room proves a hidden window."""
+    ours = account()
+    ours.refused(charged(ours, 1_000), 0, SECOND, None)
+    ours.answered(charged(ours, 1_000, SECOND), sent, 4 * SECOND, LIMIT, remaining)
+    assert ours.pace is not None
+    assert not ours.pace.hidden
+
+
+def test_an_answer_from_before_the_refusal_explains_nothing() -> None:
+    """A request sent well before it says nothing about the room at the refusal."""
+    ours = account()
+    early, refused = charged(ours, 100), charged(ours, 1_000, SECOND)
+    ours.refused(refused, SECOND, SECOND, None)
+    told(ours, early, SECOND, 59_000)
+    assert ours.pace is not None
+    assert not ours.pace.hidden
+
+
+def test_after_a_refusal_nothing_rises_for_a_while() -> None:
+    """For 4 s, doubling while refusals repeat, up to 30 s, answers raise nothing."""
+    ours = account()
+    now = 0
+    holds = []
+    for _ in range(6):
+        ours.refused(charged(ours, 10, now), now, now, None)
+        start = now
+        rose = False
+        while not rose:
+            now += SECOND // 2
+            ticket = charged(ours, 0, now)
+            level = ours.bucket.level
+            ours._puzzle = None  # the refusal is not explained away
+            told(ours, ticket, now, LIMIT)
+            rose = ours.bucket.level > level
+        holds.append((now - start) // SECOND)
+    assert holds == [4, 8, 16, 30, 30, 30]
+
+
+# ---- without headers
+
+
+def test_without_headers_refusals_lower_the_share_once_an_event() -> None:
+    """A refusal lowers the used share of the refill by a tenth, for all that were in flight, and not below 5 %."""
+    ours = account()
+    now, tickets = SECOND, [charged(ours, 10) for _ in range(3)]
+    for ticket in tickets:
+        ours.refused(ticket, 0, now, None)
+    assert ours.share == 900
+    assert ours.bucket.rate == LIMIT * 9 // 10
+    for _ in range(40):
+        now += SECOND
+        ours.answered(charged(ours, 10, now), now, now, None, 0)
+        ours.refused(charged(ours, 10, now), now, now, None)
+        ours.blind = 100
+    assert 50 <= ours.share < 70
+
+
+def test_without_headers_the_share_climbs_back() -> None:
+    """It climbs 0.3 % a second, however often answers come, and doubt is off after ten of them."""
+    often, seldom = account(), account()
+    for each, step in ((often, SECOND // 10), (seldom, 19 * SECOND // 10)):
+        each.refused(charged(each, 10), 0, 0, None)
+        for now in range(step, 190 * SECOND // 10 + 1, step):
+            each.answered(charged(each, 10, now), now, now, None, 0)
+        each.blind = 11
+        each.answered(charged(each, 10, 19 * SECOND), 19 * SECOND, 19 * SECOND, None, 0)
+    assert often.share == seldom.share == 957
+    assert often.ready_at(1_000, 19 * SECOND) < MINUTE
+
+
+def test_an_answer_with_headers_ends_the_blindness() -> None:
+    """The whole refill is used again, and unconfirmed spending is doubted again."""
+    ours = account()
+    ours.refused(charged(ours, 10), 0, 0, None)
+    told(ours, charged(ours, 10, SECOND), SECOND, 1_000)
+    assert ours.share == 1000
+    assert ours.blind == 0
+    assert ours.bucket.rate == LIMIT
+
+
+def test_a_share_of_one_unit_is_one_unit() -> None:
+    """The smallest limit keeps refilling whatever the share."""
+    ours = account(Quota(Dimension.REQUESTS, 1, MINUTE))
+    for now in range(1, 30):
+        ours.blind = 20
+        ours.refused(charged(ours, 1, now), now, now, None)
+    assert ours.bucket.rate == 1
+    assert ours.ready_at(1, 30) < NEVER
+
+
+# ---- limits
+
+
+def test_an_unknown_limit_is_learned_from_the_first_answer() -> None:
+    """What it states is adopted at once, with what has been charged since; before that nothing binds."""
+    ours = account(Quota(Dimension.TOKENS, 1, MINUTE), known=False)
+    assert ours.ready_at(10**9, 0) == 0
+    assert ours.fits(10**9)
+    ticket = charged(ours, 500)
+    charged(ours, 300)
+    assert told(ours, ticket, 0, 50_000)
+    assert ours.known
+    assert ours.bucket.quota.amount == LIMIT
+    assert ours.bucket.whole == 50_000 - 300
+    assert not ours.fits(LIMIT + 1)
+
+
+def test_an_unknown_limit_is_learned_from_a_refusals_body() -> None:
+    """So is the limit that a refusal names."""
+    ours = account(Quota(Dimension.TOKENS, 1, MINUTE), known=False)
+    assert ours.refused(charged(ours, 500), 0, 0, (LIMIT, 100, 500))
+    assert ours.bucket.quota.amount == LIMIT
+    assert ours.confirmed
+
+
+def test_an_unknown_limit_is_guessed_from_a_refusal_without_numbers() -> None:
+    """A full bucket and its refill have been spent: so much is the limit, and nothing is left."""
+    ours = account(Quota(Dimension.TOKENS, 1, MINUTE), known=False)
+    for _ in range(10):
+        ours.answered(charged(ours, 900), 0, 0, None, 0)
+    ours.refused(charged(ours, 900, 30 * SECOND), 30 * SECOND, 30 * SECOND, None)
+    assert ours.bucket.quota.amount == 6_000
+    assert ours.bucket.level == 0
+    assert not ours.confirmed
+    assert ours.fits(10**6)
+
+
+def test_the_window_of_an_unknown_limit_can_be_told() -> None:
+    """An account that knows nothing yet may learn that it is a day's; one that knows keeps its window."""
+    unknown, known = account(Quota(Dimension.TOKENS, 1, MINUTE), known=False), account()
+    for each in (unknown, known):
+        each.assume(DAY)
+        each.assume(DAY)
+    assert unknown.bucket.quota.window == DAY
+    assert known.bucket.quota.window == MINUTE
+
+
+def test_a_lower_limit_is_adopted_with_its_level_and_a_new_start() -> None:
+    """Three answers agree: level, anchor and pace follow, and forecasts made before do not count as errors."""
+    ours = account()
+    tickets = [charged(ours, 10) for _ in range(4)]
+    changes = [told(ours, ticket, 0, 20_000, 30_000) for ticket in tickets[:3]]
+    assert changes == [False, False, True]
+    assert ours.bucket.quota.amount == 30_000
+    assert ours.bucket.whole == 20_000 - 10
+    assert ours.pace is not None
+    assert ours.pace.permille == 4_000
+
+
+def test_a_higher_limit_is_adopted_with_a_pace_that_begins_at_the_old_rate() -> None:
+    """The burst grows with the limit, and what is spent at first is twice the old refill."""
+    ours = account(Quota(Dimension.TOKENS, LIMIT, MINUTE, burst=2 * LIMIT))
+    changes = [
+        told(ours, charged(ours, 10, second * 4 * SECOND), second * 4 * SECOND, 120_000 - 10, 120_000)
+        for second in range(1, 5)
+    ]
+    assert changes == [False, False, False, True]
+    assert ours.bucket.quota.burst == 4 * LIMIT
+
+
+def test_a_new_account_begins_at_the_level_that_told_of_it() -> None:
+    """An answer that speaks of a bucket nobody knew of sets its level, with what was charged since."""
+    ours = account()
+    ours.begin(10_000, sent=0, now=SECOND, charged_after=500)
+    assert ours.bucket.whole == 10_000 - 500 + RATE
+    assert ours.anchored == 0
+
+
+def test_its_owner_may_change_the_limit() -> None:
+    """What was spent stays spent; forecasts made under the old limit are no errors under the new."""
+    ours = account()
+    told(ours, charged(ours, 10), 0, LIMIT - 10)
+    flying = charged(ours, 990)
+    ours.retune(Quota(Dimension.TOKENS, LIMIT // 2, MINUTE), 1)
+    assert ours.bucket.whole == LIMIT // 2 - 1_000
+    told(ours, flying, SECOND, LIMIT // 2 - 1_000, LIMIT // 2)
+    assert ours.forecast_error(SECOND) == 0
+    unknown = account(Quota(Dimension.TOKENS, 1, MINUTE), known=False)
+    unknown.pace = None
+    unknown.retune(TPM, 0)
+    assert unknown.known
+    assert unknown.ready_at(LIMIT + 1, 0) == 0  # the caller asks ``fits`` first
+
+
+# ---- ends
+
+
+def test_a_cancelled_charge_comes_back_once() -> None:
+    """Level and pace get it back, a second time changes nothing, and the total stands."""
+    ours = account()
+    ours.bucket.put(1_000 * MINUTE)
+    ticket = charged(ours, 600)
+    ours.refund(ticket, 0)
+    ours.refund(ticket, 0)
+    assert ours.bucket.whole == 1_000
+    assert ours.total == 600
+
+
+def test_a_charge_that_an_answer_has_already_left_out_does_not_come_back() -> None:
+    """Where a later answer spoke of a level without it, a cancelled request adds nothing to that."""
+    ours = account()
+    held, sent = charged(ours, 5_000), charged(ours, 100)
+    told(ours, sent, 0, 20_000)
+    ours.refund(held, 0)
+    assert ours.bucket.whole == 20_001
+
+
+def test_an_unknown_account_gets_nothing_back() -> None:
+    """What was never taken from a level does not come back to it, not even when one is known by then."""
+    ours = account(Quota(Dimension.TOKENS, 1, MINUTE), known=False)
+    ticket = charged(ours, 600)
+    ours.refund(ticket, 0)
+    assert ours.bucket.level == ours.bucket.capacity
+    ours.correct(ticket, 100, 0)
+    assert ours.total == 100
+
+
+def test_concurrency_comes_back_with_the_end_and_by_nothing_else() -> None:
+    """Neither a refund, nor an answer, nor a refusal changes what is held."""
+    ours = account(Quota(Dimension.CONCURRENCY, 2, 0, refill=Refill.RELEASE))
+    ticket = charged(ours, 1)
+    ours.refund(ticket, 0)
+    assert not ours.answered(ticket, 0, 0, 9, 9)
+    assert not ours.refused(ticket, 0, 0, (9, 0, 1))
+    assert ours.bucket.whole == 1
+    ours.release(ticket, 0)
+    assert ours.bucket.whole == 2
+
+
+def test_a_corrected_charge_moves_level_and_total_either_way() -> None:
+    """Where the provider corrects charges, so do we: more is taken, less comes back."""
+    ours = account()
+    ours.bucket.put(10_000 * MINUTE)
+    more, less = charged(ours, 1_000), charged(ours, 1_000)
+    ours.correct(more, 1_500, 0)
+    assert (ours.bucket.whole, ours.total) == (7_500, 2_500)
+    ours.correct(less, 200, 0)
+    assert (ours.bucket.whole, ours.total) == (8_300, 1_700)
+
+
+def test_a_sliding_account_recovers_from_what_others_spent() -> None:
+    """An answer that shows an empty bucket holds us back for one window, not for ever."""
+    ours = account(Quota(Dimension.TOKENS, 1_000, MINUTE, 0, Refill.SLIDING))
+    told(ours, charged(ours, 10), 0, 0, 1_000)
+    ready = ours.ready_at(900, SECOND)
+    assert ready == MINUTE
+    assert ours.ready_at(900, ready) == ready
+
+
+def test_the_history_of_totals_is_bounded() -> None:
+    """An account that is used for days remembers a few minutes."""
+    ours = account()
+    for step in range(20_000):
+        charged(ours, 0, step * SECOND // 10)
+    assert len(ours._marks) <= 2 * 4096
+    for step in range(100):
+        charged(ours, 0, DAY + step * SECOND // 10)
+    assert len(ours._marks) <= 110
+
+
+# ---- claims
+
+
+def test_a_claim_is_spared_by_who_leaves_enough_for_it() -> None:
+    """A request may go now if the claimant's charge is still there at its instant, else not before that."""
+    ours = account()
+    ours.bucket.put(10_000 * MINUTE)
+    until = 10 * SECOND
+    assert ours.spares_at(9_000, 10_000, until, 0) == 0
+    assert ours.spares_at(9_500, 10_000, until, 0) == until
+    assert ours.spares_at(9_500, 10_000, 0, 0) == 1
+    assert ours.spares_at(1_000, 9_500, NEVER, 0) == (500 + 600) * SECOND // RATE
+    assert ours.spares_at(40_000, 40_000, NEVER, 0) == NEVER
