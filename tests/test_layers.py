@@ -19,7 +19,8 @@ LAYERS = (
     {"facade"},
     {"testing", "bulk"},
     {"gateway"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__", "demo"},
 )
 """Rooms from the lowest up. A room may import itself and what lies below it."""
 ALONE = {"simulator"}

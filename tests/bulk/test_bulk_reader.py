@@ -228,11 +228,11 @@ values = st.recursive(
 )
 bodies = st.fixed_dictionaries(
     {},
-    optional={name: values for name in ("model", "messages", "input", "prompt", "n", "max_tokens", "stream", "tools")},
+    optional=dict.fromkeys(("model", "messages", "input", "prompt", "n", "max_tokens", "stream", "tools"), values),
 )
 lines = st.fixed_dictionaries(
     {},
-    optional={name: values for name in ("custom_id", "method", "url", "body", "priority", "tenant", "project")},
+    optional=dict.fromkeys(("custom_id", "method", "url", "body", "priority", "tenant", "project"), values),
 )
 near = st.builds(
     lambda fields, body_, url: {**line(), **fields, "body": body_, "url": url},

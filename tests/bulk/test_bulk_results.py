@@ -98,7 +98,7 @@ def test_what_exists_is_not_overwritten(tmp_path: Path, which: int) -> None:
     """An output or error file that exists is refused untouched, and the other is not left behind."""
     paths = files(tmp_path)
     paths[which].write_text("mine")
-    with pytest.raises(ConfigurationError, match="exists already .*--resume") as caught, Results(*paths, resume=False):
+    with pytest.raises(ConfigurationError, match=r"exists already .*--resume") as caught, Results(*paths, resume=False):
         pass
     assert caught.value.file == str(paths[which])
     assert paths[which].read_text() == "mine"
