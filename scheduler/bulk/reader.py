@@ -105,7 +105,8 @@ class JobFile:
                 custom_id: str | None = None
                 try:
                     parsed = parse(text)
-                    custom_id = _id_of(parsed, seen, number)
+                    custom_id = parsed.custom_id
+                    _check_id(custom_id, seen, number)
                     yield self._item(parsed, number, offset, len(raw))
                 except (InvalidRequest, ConfigurationError) as error:
                     yield BadLine.of(number, custom_id, error)
@@ -150,12 +151,10 @@ class JobFile:
         return self._kept.setdefault(value, value)  # type: ignore[return-value]  # equal values are of one type
 
 
-def _id_of(parsed: InputLine, seen: dict[str, int], number: int) -> str:
-    name = parsed.custom_id
+def _check_id(name: str, seen: dict[str, int], number: int) -> None:
     if not name or len(name) > LONGEST_NAME:
         mend = "give each line a short name"
         raise InvalidRequest(f"is empty or longer than {LONGEST_NAME} characters", "custom_id", mend)
     first = seen.setdefault(name, number)
     if first != number:
         raise InvalidRequest(f"{name!r} stands in line {first} already", "custom_id", "give each line its own name")
-    return name

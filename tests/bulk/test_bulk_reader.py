@@ -91,6 +91,7 @@ def test_a_duplicate_id_names_the_first_line(path: Path) -> None:
     found = scanned(path, raw(line("a"), line("b"), line("a")))
     assert [type(each) for each in found] == [Item, Item, BadLine]
     assert "line 1 already" in str(found[2])
+    assert found[2].custom_id == "a"
 
 
 def test_ids_that_differ_in_normalization_are_different_names(path: Path) -> None:

@@ -128,12 +128,15 @@ def test_time_left_without_limits_is_that_of_the_pace() -> None:
 
 def test_utilisation_by_hand() -> None:
     """In 30 s a minute's limit brings its bucket and half as much; of two limits on tokens the fuller counts."""
-    scheduler = Scheduler(limits={"gpt-4o": {"rpm": 600, "tpm": 1_000, "tpd": 100_000}, "gpt-5-mini": {"tpm": 1_000}})
-    for _ in range(9):
-        scheduler.reserve_nowait("gpt-4o", tokens=10).settle()
-    scheduler.reserve_nowait("gpt-5-mini", tokens=15).settle()
-    used = utilisation(scheduler.statistics(), 30.0)
-    assert used == {"requests": pytest.approx(9 / 900, abs=1e-4), "tokens": pytest.approx(90 / 1_500, abs=1e-4)}
+    scheduler = Scheduler(limits={"gpt-4o": {"rpm": 60, "tpm": 1_000, "tpd": 100_000}})
+    scheduler.reserve_nowait("gpt-4o", tokens=1).settle()
+    seen = scheduler.statistics()
+    charged = {"rpm": 9, "tpm": 450, "tpd": 450}
+    scopes = [
+        replace(scope, buckets=tuple(replace(each, charged=charged[each.quota]) for each in scope.buckets))
+        for scope in seen.scopes
+    ]
+    assert utilisation(replace(seen, scopes=tuple(scopes)), 30.0) == {"requests": 9 / 90, "tokens": 450 / 1_500}
 
 
 def test_a_summary_adds_up() -> None:

@@ -61,8 +61,10 @@ async def many(transport: ShardedTransport, url: str, number: int) -> None:
 
 async def one(transport: ShardedTransport, url: str) -> None:
     response = await transport.handle_async_request(httpx.Request("GET", url))
-    await response.aread()
-    await response.aclose()
+    try:
+        await response.aread()
+    finally:
+        await response.aclose()
 
 
 def test_no_pool_holds_more_than_its_share() -> None:
