@@ -15,7 +15,9 @@ takes a second and a wait is exact. Threads and sockets look idle to it: do not 
 import asyncio
 import selectors
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from contextvars import Context
+from math import inf, nextafter
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
@@ -24,6 +26,7 @@ from scheduler.engine.events import Admitted, Event
 from scheduler.facade import Scheduler
 
 T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 
 class Deadlock(RuntimeError):
@@ -61,6 +64,20 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time in seconds."""
         return self._jumping.time
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: *Arguments,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call back at an instant, or just after now if it has come.
+
+        A real clock has moved on by then. Who waits by a rate in floats may find a moment missing that rounds to
+        nothing, and would set the same timer for ever.
+        """
+        return super().call_at(max(when, nextafter(self.time(), inf)), callback, *args, context=context)
 
 
 def run(function: Callable[..., Awaitable[T]], *args: Any, backend: str = "asyncio") -> T:

@@ -1,115 +1,136 @@
-"""Writes a job's results as they come, in the providers' batch output format, and reads them back to resume.
+"""Writes a job's results as they come, in the providers' batch output format.
 
     {"id": "...", "custom_id": "a-1", "error": null,
      "response": {"status_code": 200, "request_id": "...", "body": {...}}}       (on one line)
 
 What succeeded stands in the output, everything else in the error file. A result is one write of one whole line, so that
-a crash can tear only the last; resuming drops a torn last line and keeps the rest.
+a crash can tear only the last, and a full disk tears none: what was written of a line is taken back.
 """
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
+import httpx
 import msgspec
 
-from scheduler.bulk.reader import BadLine
+from scheduler.bulk.lines import BadLine
+from scheduler.bulk.resume import read_back
 from scheduler.errors import ConfigurationError, SchedulerError
 from scheduler.http.driver import Answer
 
 _MODE = 0o600  # results hold answers; they are nobody else's business
-
-
-class _Done(msgspec.Struct):
-    custom_id: str
+_SECRET = 8  # characters of the shortest key that is one; "test" and its like are words, and stay
+_STRUCK = "[key]"
 
 
 class Results:
-    """A job's output and error files, open for as long as the block lasts."""
+    """A job's output and error files, open for as long as the block lasts.
 
-    def __init__(self, output: Path, errors: Path, *, resume: bool) -> None:
-        """Write to *output* and *errors*; unless *resume*, neither may exist."""
+    Attributes:
+        output: Where successes go.
+        errors: Where everything else goes.
+        done: Names of the lines whose results the output held already.
+    """
+
+    def __init__(self, output: Path, errors: Path, *, resume: bool, key: str | None = None) -> None:
+        """Write to *output* and *errors*; unless *resume*, neither may exist.
+
+        Servers may repeat a *key* in what they say is wrong with it: there it is struck out.
+        """
         self.output = output
         self.errors = errors
-        self._resume = resume
         self.done: set[str] = set()
-        """Names of the lines whose results the output held already."""
-        self._output: BinaryIO
-        self._errors: BinaryIO
+        self._resume = resume
+        self._key = key if key and len(key) >= _SECRET else None
+        self._output: _File
+        self._errors: _File
 
     def __enter__(self) -> Self:
         """Open both files.
 
         Raises:
-            ConfigurationError: If one exists and this is no resumption, or cannot be written, or the output is not
-                one of ours.
+            ConfigurationError: If one exists and this is no resumption, or cannot be written, or is not one of ours.
         """
-        if self._resume and self.output.exists():
-            self._read_back()
-        self._output = _open(self.output, os.O_APPEND if self._resume else os.O_EXCL)
+        kept = None
+        if self._resume:
+            kept = read_back(self.output, self.done)
+            read_back(self.errors, set())
+        self._output = _File(self.output, kept, resume=self._resume)
         try:
-            self._errors = _open(self.errors, os.O_TRUNC if self._resume else os.O_EXCL)
+            self._errors = _File(self.errors, 0, resume=self._resume)
         except ConfigurationError:
-            self._output.close()
-            if not self._resume:
-                self.output.unlink()
+            self._output.close(keep=False)
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._output.close()
-        self._errors.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close both; where the job did not come to its end, files that hold nothing are taken away again."""
+        self._output.close(keep=kind is None)
+        self._errors.close(keep=kind is None)
 
     def success(self, custom_id: str, answer: Answer) -> None:
-        """Write a success."""
-        self._output.write(_line(custom_id, _response(answer), None))
+        """Write a success.
+
+        Raises:
+            OSError: If it cannot be written. What was written before is whole.
+        """
+        self._output.write(_line(custom_id, _response(answer.response, None), None))
 
     def failure(self, custom_id: str, answer: Answer, error: SchedulerError) -> None:
-        """Write a failure, with the response if there was one."""
-        code = _code(error)
-        self._errors.write(_line(custom_id, _response(answer), {"code": code, "message": str(error)}))
+        """Write a failure, with the response if there was one. Raises as ``success`` does."""
+        message = str(error) if self._key is None else str(error).replace(self._key, _STRUCK)
+        said = {"code": _code(error), "message": message}
+        self._errors.write(_line(custom_id, _response(answer.response, self._key), said))
 
     def bad_line(self, bad: BadLine) -> None:
-        """Write a line of the input that cannot be sent."""
+        """Write a line of the input that cannot be sent. Raises as ``success`` does."""
         error = {"code": "invalid_line", "message": str(bad), "param": bad.field or None, "line": bad.line}
         self._errors.write(_line(bad.custom_id, None, error))
 
-    def _read_back(self) -> None:
-        whole = 0  # bytes of whole lines
+
+class _File:
+    """A file of whole lines."""
+
+    def __init__(self, path: Path, size: int | None, *, resume: bool) -> None:
+        """Open *path*, new, or to go on after its first *size* bytes."""
+        self._path = path
+        self._made = not path.exists()
         try:
-            with self.output.open("rb") as file:
-                for number, raw in enumerate(file, 1):
-                    name = _name_in(raw)
-                    if name is None:
-                        if raw.endswith(b"\n"):
-                            mend = "name another output, or mend that line"
-                            raise ConfigurationError(f"line {number} is no result", "--output", mend, str(self.output))
-                        break  # torn
-                    self.done.add(name)
-                    whole += len(raw)
-            os.truncate(self.output, whole)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | (0 if resume else os.O_EXCL), _MODE)
+        except FileExistsError:
+            mend = "name another, remove it, or resume with --resume"
+            raise ConfigurationError("exists already", "", mend, str(path)) from None
         except OSError as error:
-            raise ConfigurationError(f"cannot be read: {error.strerror}", "--output", "", str(self.output)) from None
+            raise ConfigurationError(f"cannot be written: {error.strerror}", "", "", str(path)) from None
+        self._size = size or 0
+        os.fchmod(self._descriptor, _MODE)
+        self._take_back()
 
+    def write(self, line: bytes) -> None:
+        """Add a line, or nothing."""
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._take_back()
+            error.filename = str(self._path)
+            raise
+        self._size += len(line)
 
-def _name_in(raw: bytes) -> str | None:
-    if not raw.endswith(b"\n"):
-        return None
-    try:
-        return msgspec.json.decode(raw, type=_Done).custom_id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    def close(self, *, keep: bool) -> None:
+        """Close it; unless *keep*, remove it if it is new and empty."""
+        os.close(self._descriptor)
+        if not keep and self._made and not self._size:
+            self._path.unlink(missing_ok=True)
 
-
-def _open(path: Path, flag: int) -> BinaryIO:
-    try:
-        return open(os.open(path, os.O_WRONLY | os.O_CREAT | flag, _MODE), "wb", buffering=0)  # noqa: PTH123 -- held open by the caller
-    except FileExistsError:
-        mend = "name another, remove it, or resume with --resume"
-        raise ConfigurationError("exists already", "", mend, str(path)) from None
-    except OSError as error:
-        raise ConfigurationError(f"cannot be written: {error.strerror}", "", "", str(path)) from None
+    def _take_back(self) -> None:
+        os.ftruncate(self._descriptor, self._size)
+        os.lseek(self._descriptor, self._size, os.SEEK_SET)
 
 
 def _line(custom_id: str | None, response: Any, error: Any) -> bytes:
@@ -117,23 +138,23 @@ def _line(custom_id: str | None, response: Any, error: Any) -> bytes:
     return msgspec.json.encode({"id": name, "custom_id": custom_id, "response": response, "error": error}) + b"\n"
 
 
-def _response(answer: Answer) -> dict[str, Any] | None:
-    response = answer.response
+def _response(response: httpx.Response | None, key: str | None) -> dict[str, Any] | None:
     if response is None:
         return None
+    text = response.content.decode("utf-8", "replace")
     return {
         "status_code": response.status_code,
         "request_id": response.headers.get("x-request-id", ""),
-        "body": _body(response.content),
+        "body": _body(text if key is None else text.replace(key, _STRUCK)),
     }
 
 
-def _body(content: bytes) -> Any:
+def _body(text: str) -> Any:
     """Return a body as JSON on one line, or as text where it is something else."""
     try:
-        return msgspec.Raw(msgspec.json.format(content, indent=-1))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return content.decode("utf-8", "replace")
+        return msgspec.Raw(msgspec.json.format(text, indent=-1).encode())
+    except (msgspec.DecodeError, RecursionError):
+        return text
 
 
 def _code(error: SchedulerError) -> str:

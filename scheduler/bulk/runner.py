@@ -1,126 +1,147 @@
 """Runs a job: feeds its lines to the scheduler in order of priority, and writes results as they come.
 
-Lines are submitted a window ahead, so that the queue always has something of every priority at hand and memory stays
-flat. The first window is paced: hundreds of TLS handshakes in one tick time out together, and a bucket that starts full
+Lines are submitted a window ahead (``backlog``), so that the queue always has something at hand and memory stays flat.
+The first submissions are paced: hundreds of TLS handshakes in one tick time out together, and a bucket that starts full
 loses nothing while it is being emptied. The pacing is aiolimiter's: a plain rate of ones, on asyncio, which a job runs
 on anyway.
+
+A job that is stopped sends nothing more and waits for what is in flight, since that is paid for. A signal bounds that
+wait, and a second one ends it.
 """
 
 import signal
-from dataclasses import dataclass, field
+from collections.abc import Collection
 
 import anyio
+import anyio.abc
 from aiolimiter import AsyncLimiter
 
+from scheduler.bulk.backlog import WINDOW, Backlog
+from scheduler.bulk.progress import Progress
 from scheduler.bulk.reader import Item, JobFile
 from scheduler.bulk.results import Results
-from scheduler.bulk.work import Work
-from scheduler.errors import QuotaExhausted, SchedulerError
-from scheduler.facade import Scheduler
-from scheduler.http.driver import Answer, Job
+from scheduler.errors import InvalidRequest, QuotaExhausted
+from scheduler.http.driver import Answer, Driver, Job
 
-WINDOW = 2_000
-"""Lines that are submitted at a time: waiting, or in flight."""
+GRACE = 3.0
+"""Seconds that answers in flight may take after a signal."""
 _RAMP = 50, 0.1  # first submissions: at most 50 in a tenth of a second
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a job is; changes as it runs.
-
-    Attributes:
-        total: Lines to be sent.
-        skipped: Lines whose results were there already.
-        bad: Lines that cannot be sent.
-        succeeded: Lines that succeeded.
-        failed: Lines that were sent and failed.
-        submitted: Lines that were handed to the scheduler.
-        work: What is still to be charged.
-        shortest: The shortest latency seen, in nanoseconds, or None.
-        stopped: Why the job was stopped before its end, or "".
-        interrupted: Whether a signal stopped it.
-    """
-
-    total: int = 0
-    skipped: int = 0
-    bad: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    submitted: int = 0
-    work: Work = field(default_factory=Work)
-    shortest: int | None = None
-    stopped: str = ""
-    interrupted: bool = False
-
-    @property
-    def done(self) -> int:
-        """Lines that have ended."""
-        return self.succeeded + self.failed
 
 
 class Runner:
     """Runs the items of a job once."""
 
-    def __init__(self, scheduler: Scheduler, job: JobFile, results: Results, progress: Progress) -> None:
-        """Send by *scheduler* what *job* holds; write to *results*, and tell *progress*."""
-        self._scheduler = scheduler
+    def __init__(self, driver: Driver, job: JobFile, results: Results, progress: Progress) -> None:
+        """Send by *driver* what *job* holds; write to *results*, and tell *progress*."""
+        self._driver = driver
         self._job = job
         self._results = results
         self._progress = progress
-        self._scope = anyio.CancelScope()
+        self._all = anyio.CancelScope()
+        self._feeding = anyio.CancelScope()
+        self._waiting: set[_Errand] = set()
 
-    async def run(self, items: list[Item]) -> None:
-        """Run *items*, lowest priority number first; returns early if interrupted or out of credit."""
-        items.sort(key=lambda item: (item.priority, item.line))
+    async def run(self, items: Collection[Item]) -> None:
+        """Run *items*, lowest priority number first; returns early if it is stopped."""
+        backlog = Backlog(items)
         for item in items:
             self._progress.work.add(item.model, item.project, item.charge)
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch_signals)
-            with self._scope:
-                await self._feed(items)
+            with self._all:
+                async with anyio.create_task_group() as errands:
+                    with self._feeding:
+                        await self._feed(backlog, errands)
             group.cancel_scope.cancel()
 
-    def stop(self, why: str) -> None:
-        """Stop the job; what is in flight is given up."""
+    def stop(self, why: str, grace: float | None = None) -> None:
+        """Send nothing more. What is in flight may take *grace* seconds, or as long as it takes."""
         self._progress.stopped = self._progress.stopped or why
-        self._scope.cancel()
+        self._feeding.cancel()
+        for errand in self._waiting:
+            errand.scope.cancel()
+        if grace is not None:
+            self._all.deadline = min(self._all.deadline, anyio.current_time() + grace)
 
     async def _watch_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
+                self.stop("interrupted", 0.0 if self._progress.interrupted else GRACE)
                 self._progress.interrupted = True
-                self.stop("interrupted")
 
-    async def _feed(self, items: list[Item]) -> None:
-        slots = anyio.Semaphore(WINDOW)
+    async def _feed(self, backlog: Backlog, errands: anyio.abc.TaskGroup) -> None:
         ramp = AsyncLimiter(*_RAMP)
-        async with anyio.create_task_group() as workers:
-            for number, item in enumerate(items):
-                await slots.acquire()
-                if number < WINDOW:
-                    await ramp.acquire()
-                self._progress.submitted += 1
-                workers.start_soon(self._one, item, slots)
+        while (item := await backlog.take()) is not None:
+            if self._progress.submitted < WINDOW:
+                await ramp.acquire()
+            self._progress.submitted += 1
+            errand = _Errand(item, self)
+            self._waiting.add(errand)
+            errands.start_soon(self._run_errand, errand, backlog)
 
-    async def _one(self, item: Item, slots: anyio.Semaphore) -> None:
-        call, content = self._job.load(item)
-        job = Job(call, content, item.priority, item.tenant, item.project)
-        answer = await self._scheduler.driver.perform(job)
-        self._take_note(item, answer)
-        slots.release()
+    async def _run_errand(self, errand: "_Errand", backlog: Backlog) -> None:
+        with errand.scope:
+            answer = await self._answer(errand)
+            self._ended(errand, answer)
+        self._waiting.discard(errand)
+        backlog.ended(errand.item)
 
-    def _take_note(self, item: Item, answer: Answer) -> None:
-        progress = self._progress
-        progress.work.remove(item.model, item.project, item.charge)
-        if answer.error is None:
-            self._results.success(item.custom_id, answer)
-            progress.succeeded += 1
-            progress.shortest = answer.latency if progress.shortest is None else min(progress.shortest, answer.latency)
-        else:
-            self._results.failure(item.custom_id, answer, answer.error)
-            progress.failed += 1
-            self._stop_if_hopeless(answer.error)
+    async def _answer(self, errand: "_Errand") -> Answer:
+        item = errand.item
+        try:
+            content = self._job.load(item)
+        except InvalidRequest as error:
+            return Answer(None, error, 0)
+        job = Job(item.call, content, item.priority, item.tenant, item.project, on_flight=errand.on_flight)
+        return await self._driver.perform(job)
 
-    def _stop_if_hopeless(self, error: SchedulerError) -> None:
-        if isinstance(error, QuotaExhausted):  # every other line would be refused for the same reason
-            self.stop(str(error))
+    def on_flight(self, errand: "_Errand", *, begins: bool) -> None:
+        """Take note of an attempt that goes out, or of one that has to be made again."""
+        item = errand.item
+        if begins:
+            self._progress.work.remove(item.model, item.project, item.charge)
+            self._waiting.discard(errand)
+            return
+        self._progress.work.add(item.model, item.project, item.charge)
+        self._waiting.add(errand)
+        if self._progress.stopped:
+            errand.scope.cancel()
+
+    def _ended(self, errand: "_Errand", answer: Answer) -> None:
+        item = errand.item
+        if not errand.flies:
+            self._progress.work.remove(item.model, item.project, item.charge)
+        try:
+            if answer.error is None:
+                self._results.success(item.custom_id, answer)
+                self._progress.success(answer.latency)
+            else:
+                self._results.failure(item.custom_id, answer, answer.error)
+                self._progress.failed += 1
+        except OSError as error:
+            self.stop(f"{error.filename} cannot be written: {error.strerror}", 0.0)
+        if isinstance(answer.error, QuotaExhausted):  # every other line would be refused for the same reason
+            self.stop(str(answer.error))
+
+
+class _Errand:
+    """One line on its way.
+
+    Attributes:
+        item: The line.
+        scope: Ends it.
+        flies: Whether it is in flight.
+    """
+
+    __slots__ = ("_runner", "flies", "item", "scope")
+
+    def __init__(self, item: Item, runner: Runner) -> None:
+        self.item = item
+        self.scope = anyio.CancelScope()
+        self.flies = False
+        self._runner = runner
+
+    def on_flight(self, begins: bool) -> None:  # noqa: FBT001 -- the only thing it is told
+        """Take note of where it is, and tell the runner."""
+        self.flies = begins
+        self._runner.on_flight(self, begins=begins)

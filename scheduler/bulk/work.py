@@ -1,9 +1,9 @@
 """Work: what requests will be charged together, and how long their limits need to bring that."""
 
-from scheduler.core.quota import SECOND, Charge
+from scheduler.core.quota import SECOND, Charge, Refill
 from scheduler.core.reconcile import Account
+from scheduler.engine.admission import Admission
 from scheduler.engine.lane import mask_of
-from scheduler.facade import Scheduler
 
 
 class Work:
@@ -24,22 +24,30 @@ class Work:
         for position, units in enumerate(charge):
             sums[position] -= units
 
-    def seconds_needed(self, scheduler: Scheduler, *, full: bool) -> float | None:
-        """Return the seconds until every limit could have brought this much, or None where no limit is known.
+    def seconds_needed(self, admission: Admission, *, full: bool, latency: float | None = None) -> float | None:
+        """Return the seconds until every limit could have let this much through, or None where no limit is known.
+
+        It may be called from any thread.
 
         Args:
-            scheduler: Whose limits.
+            admission: Whose limits.
             full: From full buckets, rather than from what lies in them now.
+            latency: Seconds that an answer takes, where limits of concurrency are to count too: they let through as
+                many in that time. They alone make no limit known.
         """
         units: dict[Account, int] = {}
-        for (model, project, mask), sums in self._sums.items():
-            for account, position in scheduler.admission.draws(model, project, mask):
-                if account.known and account.bucket.rate:
+        for (model, project, mask), sums in tuple(self._sums.items()):
+            for account, position in admission.draws(model, project, mask):
+                if account.known:
                     units[account] = units.get(account, 0) + account.charge_for(sums[position])
-        return max((_seconds(account, amount, full=full) for account, amount in units.items()), default=None)
+        if not any(account.bucket.quota.window for account in units):
+            return None
+        return max(_seconds(account, amount, full=full, latency=latency) for account, amount in units.items())
 
 
-def _seconds(account: Account, units: int, *, full: bool) -> float:
+def _seconds(account: Account, units: int, *, full: bool, latency: float | None) -> float:
     bucket = account.bucket
     level = bucket.capacity if full else bucket.level
-    return max(0.0, (units * bucket.scale - level) / bucket.quota.amount / SECOND)
+    quota = bucket.quota
+    window = (latency or 0.0) if quota.refill is Refill.RELEASE else quota.window / SECOND
+    return max(0.0, (units - level / bucket.scale) / quota.amount * window)

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from scheduler.cli.run import run
+from scheduler.cli.screen import say
 from scheduler.cli.simulate import simulate
 from scheduler.errors import SchedulerError
 
@@ -34,19 +35,27 @@ def main() -> None:
     """Run the command; whatever happens, a user sees one clear line and an exit code, and no traceback."""
     try:
         app()
-    except SchedulerError as error:
-        sys.exit(_say(str(error), BAD_INPUT))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except Exception as error:  # the last place where a traceback could reach a user
+        cause = _first(error)
+        if isinstance(cause, SchedulerError):
+            say(f"error: {cause}")
+            sys.exit(BAD_INPUT)
         if os.environ.get("SCHEDULER_DEBUG"):
             raise
-        sys.exit(_say(f"internal error: {type(error).__name__}; SCHEDULER_DEBUG=1 shows where", INTERNAL))
+        say(f"error: {_reason(cause)}")
+        sys.exit(INTERNAL)
 
 
-def _say(message: str, code: int) -> int:
-    sys.stderr.write(f"error: {message}\n")
-    return code
+def _first(error: BaseException) -> BaseException:
+    """Return the first of the errors that ended a group of tasks."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"internal: {type(error).__name__}; SCHEDULER_DEBUG=1 shows where"

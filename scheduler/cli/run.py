@@ -1,38 +1,34 @@
 """``scheduler run``: a file of requests through a rate-limited API, at full quota."""
 
 import asyncio
-import contextlib
-import logging
 import os
-import resource
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated
 
 import msgspec
 import typer
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from scheduler.bulk.reader import BadLine, Item, JobFile
+from scheduler.bulk.lines import BadLine
+from scheduler.bulk.progress import Progress
+from scheduler.bulk.reader import Item, JobFile
 from scheduler.bulk.results import Results
-from scheduler.bulk.runner import Progress, Runner
-from scheduler.bulk.summary import Summary, utilisation
+from scheduler.bulk.runner import Runner
+from scheduler.bulk.summary import Summary, summarize
 from scheduler.bulk.work import Work
+from scheduler.cli import options, screen
 from scheduler.clock import SystemClock
-from scheduler.config import read_toml
 from scheduler.core.quota import SECOND
-from scheduler.errors import ConfigurationError
 from scheduler.facade import Priority, Scheduler, priority_of
-from scheduler.http.client import is_loopback
-from scheduler.telemetry.live import Position, duration, live_view, printable
+from scheduler.telemetry.live import Position
+from scheduler.telemetry.texts import printable
 
 _LIMITS = "Limits"
-_SPARE_FILES = 64
-_MOST_IN_FLIGHT = 1_000
+_BAD_LINES_SHOWN = 100
 
 
 def run(
@@ -86,101 +82,83 @@ def run(
     """Send every request of a file as fast as the limits allow, and write the answers as they come.
 
     With none of the options about limits they are learned from the answers. The key comes from the provider's
-    environment variable, OPENAI_API_KEY.
+    environment variable, OPENAI_API_KEY. Exit codes: 0 all succeeded, 1 some failed, 2 bad input, 130 interrupted.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    given = {"rpm": rpm, "tpm": tpm, "rpd": rpd, "tpd": tpd, "ipm": ipm}
+    screen.show_warnings()
     registry = CollectorRegistry()
-    scheduler = Scheduler(
+    scheduler = options.make_scheduler(
         provider,
         tier=tier,
-        limits=_limits(tier, limits, {name: amount for name, amount in given.items() if amount is not None}),
-        project_limits=read_toml(project_limits) if project_limits is not None else None,
-        concurrency=_in_flight(concurrency),
+        limits=options.limits_of(tier, limits, {"rpm": rpm, "tpm": tpm, "rpd": rpd, "tpd": tpd, "ipm": ipm}),
+        project_limits=options.project_limits_in(project_limits),
+        concurrency=options.concurrency_of(concurrency),
         base_url=base_url,
         timeout=timeout,
         max_attempts=max_attempts,
         registry=registry,
         allow_plain_http=allow_plain_http,
     )
-    _require_key(scheduler)
-    output = output or input.with_suffix(".output.jsonl")
-    errors = errors or input.with_suffix(".errors.jsonl")
-    _refuse_same(input, output, errors)
-    console = Console(stderr=True)
+    output, errors = options.paths_of(input, output, errors)
+    terminal = screen.console(wanted=progress)
+    key = os.environ.get(scheduler.provider.key_variable)
     with (
+        screen.metrics(metrics_port, registry),
         JobFile(input, scheduler.provider, priority_of, Priority.BATCH) as job,
-        Results(output, errors, resume=resume) as results,
-        _metrics(metrics_port, registry),
+        Results(output, errors, resume=resume, key=key) as results,
     ):
-        summary, code = _run(scheduler, job, results, console if progress else None)
+        summary, code = _run(scheduler, job, results, terminal)
     if json:
-        sys.stdout.buffer.write(msgspec.json.encode(asdict(summary)) + b"\n")
+        screen.print_result(msgspec.json.encode(asdict(summary)).decode())
     else:
-        print_summary(summary)
-        sys.stdout.write(
-            f"results: {results.output}" + (f", failures: {results.errors}" if summary.failed else "") + "\n"
-        )
+        places = f"results: {results.output}" + (f", failures: {results.errors}" if summary.failed else "")
+        screen.print_result(f"{summary}\n{printable(places)}")
     sys.exit(code)
 
 
-def _run(scheduler: Scheduler, job: JobFile, results: Results, console: Console | None) -> tuple[Summary, int]:
-    progress = Progress()
-    items = _scan(job, results, progress)
-    whole = Work()
-    for item in items:
-        whole.add(item.model, item.project, item.charge)
+def _run(scheduler: Scheduler, job: JobFile, results: Results, terminal: Console | None) -> tuple[Summary, int]:
+    progress, whole = Progress(), Work()
+    with screen.reading(terminal, str(job.path)):
+        items = list(_scan(job, results, progress, whole))
+    progress.total = len(items)
     began = SystemClock.now()
 
+    def elapsed() -> float:
+        return (SystemClock.now() - began) / SECOND
+
     def position() -> Position:
-        left = progress.work.seconds_needed(scheduler, full=False)
-        return Position(progress.total, progress.done, progress.failed, _since(began), left)
+        seconds = elapsed()
+        left = progress.seconds_left(scheduler.admission, seconds)
+        note = f"{progress.stopped}: waiting for what is in flight" if progress.stopped else ""
+        return Position(progress.total, progress.done, progress.failed, seconds, left, note)
 
     async def send() -> None:
         async with scheduler:
-            await Runner(scheduler, job, results, progress).run(items)
+            await Runner(scheduler.driver, job, results, progress).run(items)
 
-    with _view(console, position, scheduler):
+    with screen.view(terminal, position, scheduler.statistics):
         asyncio.run(send())
-    summary = _summary(scheduler, progress, whole, _since(began))
+    summary = summarize(progress, whole, scheduler.admission, scheduler.statistics(), elapsed())
     return summary, _exit_code(progress, summary)
 
 
-def _scan(job: JobFile, results: Results, progress: Progress) -> list[Item]:
-    items = []
+def _scan(job: JobFile, results: Results, progress: Progress, whole: Work) -> Iterator[Item]:
     for found in job.scan():
         if isinstance(found, BadLine):
-            results.bad_line(found)
             progress.bad += 1
-            sys.stderr.write(f"{job.path}: {printable(str(found))}\n")
+            results.bad_line(found)
+            _show_bad_line(job, results, found, progress.bad)
         elif found.custom_id in results.done:
             progress.skipped += 1
         else:
-            items.append(found)
-    progress.total = len(items)
-    return items
+            whole.add(found.model, found.project, found.charge)
+            yield found
 
 
-def _summary(scheduler: Scheduler, progress: Progress, whole: Work, seconds: float) -> Summary:
-    seen = scheduler.statistics()
-    ideal = whole.seconds_needed(scheduler, full=True)
-    if ideal is not None and progress.shortest is not None:
-        ideal = round(ideal + progress.shortest / SECOND, 3)
-    return Summary(
-        requests=progress.total + progress.bad,
-        succeeded=progress.succeeded,
-        failed=progress.total + progress.bad - progress.succeeded,
-        sent=seen.sent,
-        http_429=seen.refusals,
-        retries=seen.retries,
-        makespan_s=round(seconds, 3),
-        ideal_s=ideal,
-        tokens=seen.usage.tokens,
-        cost_usd=round(seen.cost, 6),
-        utilisation=utilisation(seen, seconds),
-        skipped=progress.skipped,
-        stopped=progress.stopped,
-    )
+def _show_bad_line(job: JobFile, results: Results, bad: BadLine, number: int) -> None:
+    if number <= _BAD_LINES_SHOWN:
+        screen.say(f"{job.path}: {bad}")
+    elif number == _BAD_LINES_SHOWN + 1:
+        screen.say(f"{job.path}: more bad lines follow; all stand in {results.errors}")
 
 
 def _exit_code(progress: Progress, summary: Summary) -> int:
@@ -189,92 +167,3 @@ def _exit_code(progress: Progress, summary: Summary) -> int:
     if progress.bad and not progress.total and not progress.skipped:
         return 2
     return 1 if summary.failed else 0
-
-
-def _since(began: int) -> float:
-    return (SystemClock.now() - began) / SECOND
-
-
-# ---- settings
-
-
-def _limits(tier: str | None, file: Path | None, single: Mapping[str, int]) -> dict[str, Any]:
-    if sum((tier is not None, file is not None, bool(single))) > 1:
-        raise ConfigurationError(
-            "limits are given twice", "--tier, --limits, --rpm ...", "give a tier, a file, or single limits"
-        )
-    if file is not None:
-        return read_toml(file)
-    return {"*": dict(single)} if single else {}
-
-
-def _in_flight(asked: int | None) -> int:
-    """Return how many requests may be in flight: each needs a connection, and each connection an open file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = (asked or _MOST_IN_FLIGHT) + _SPARE_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if asked is not None:
-        return asked
-    return _MOST_IN_FLIGHT if soft == resource.RLIM_INFINITY else max(1, min(_MOST_IN_FLIGHT, soft - _SPARE_FILES))
-
-
-def _require_key(scheduler: Scheduler) -> None:
-    variable = scheduler.provider.key_variable
-    host = urlsplit(scheduler.provider.base_url).hostname or ""
-    if not os.environ.get(variable) and not is_loopback(host):
-        raise ConfigurationError("no key", variable, f"set the environment variable {variable}")
-
-
-def _refuse_same(input: Path, output: Path, errors: Path) -> None:  # noqa: A002 -- the name that users see
-    paths = [path.resolve() for path in (input, output, errors)]
-    if len(set(paths)) < len(paths):
-        raise ConfigurationError("input, output and errors must be three files", "--output, --errors")
-
-
-# ---- what a user sees
-
-
-@contextlib.contextmanager
-def _metrics(port: int | None, registry: CollectorRegistry) -> Iterator[None]:
-    if port is None:
-        yield
-        return
-    try:
-        server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
-    except (OSError, OverflowError) as error:
-        raise ConfigurationError(f"port {port} cannot be listened on: {error}", "--metrics-port") from None
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@contextlib.contextmanager
-def _view(console: Console | None, position: Callable[[], Position], scheduler: Scheduler) -> Iterator[None]:
-    if console is None or not console.is_terminal:
-        yield
-        return
-    with live_view(console, position, scheduler.statistics):
-        yield
-
-
-def print_summary(summary: Summary) -> None:
-    """Print what a run came to, for people."""
-    used = ", ".join(f"{share:.0%} of {name}" for name, share in summary.utilisation.items()) or "no limit known"
-    ideal = "" if summary.ideal_s is None else f" (ideal {duration(summary.ideal_s)})"
-    lines = [
-        f"{summary.succeeded} of {summary.requests} succeeded, {summary.failed} failed"
-        + (f", {summary.skipped} were there already" if summary.skipped else ""),
-        f"{summary.sent} sent, {summary.http_429} refused (429), {summary.retries} retries",
-        f"{summary.makespan_s:.1f} s{ideal}, used {used}",
-        f"{summary.tokens:,} tokens, ${summary.cost_usd:.4f}",
-    ]
-    if summary.stopped:
-        lines.insert(0, f"stopped: {printable(summary.stopped)}")
-    sys.stdout.write("\n".join(lines) + "\n")

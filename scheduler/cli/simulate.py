@@ -5,13 +5,14 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.errors import ConfigurationError
+from scheduler.http.client import is_loopback
 from scheduler.simulator import Simulator, World, run as serve, world_for_tier
 
 
 def simulate(
     tier: Annotated[str | None, typer.Option(help="Enforce what the provider publishes for this tier.")] = None,
     provider: Annotated[str, typer.Option(help="Whose tiers.")] = "openai",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65_535)] = 8080,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     rpm: Annotated[int | None, typer.Option(help="Requests per minute, of all models together.")] = None,
     tpm: Annotated[int | None, typer.Option(help="Tokens per minute, of all models together.")] = None,
@@ -40,17 +41,29 @@ def simulate(
         "faults": {"server_error": error_rate},
         "seed": seed,
     }
+    _serve_at(_world(tier, provider, limits, settings), host, port, expose=expose)
+
+
+def _world(tier: str | None, provider: str, limits: dict[str, int], settings: dict[str, Any]) -> World:
     try:
-        world = (
-            world_for_tier(tier, provider=provider, **settings)
-            if tier is not None
-            else World(limits={"*": limits} if limits else {}, **settings)
-        )
-        serve(Simulator(world), host, port, expose=expose, ready=_say)
+        if tier is not None:
+            return world_for_tier(tier, provider=provider, **settings)
+        return World(limits={"*": limits} if limits else {}, **settings)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{provider!r:.40} publishes no tiers here", "--provider", "try openai") from None
     except (ValueError, KeyError) as error:
         raise ConfigurationError(str(error.args[0]) if error.args else str(error)) from None
+
+
+def _serve_at(world: World, host: str, port: int, *, expose: bool) -> None:
+    if not expose and not is_loopback(host):
+        mend = "say --expose if they may"
+        raise ConfigurationError(f"whoever can reach {host} could use the simulator", "--host", mend)
+    try:
+        serve(Simulator(world), host, port, expose=expose, ready=_say)
     except OSError as error:
-        raise ConfigurationError(f"{host}:{port} cannot be listened on: {error.strerror}", "--port") from None
+        mend = "name another address, or a free port"
+        raise ConfigurationError(f"{host}:{port} cannot be listened on: {error.strerror}", "--port", mend) from None
 
 
 def _say(url: str) -> None:

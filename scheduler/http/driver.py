@@ -37,6 +37,7 @@ class Job:
         tenant: On whose behalf it is sent, or None.
         project: In which project it is sent, or None.
         timeout: Nanoseconds within which the last attempt begins, or None.
+        on_flight: Is told True when an attempt goes out, and False when it has to be made again.
     """
 
     call: Call
@@ -45,6 +46,7 @@ class Job:
     tenant: str | None = None
     project: str | None = None
     timeout: int | None = None
+    on_flight: Callable[[bool], None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class Driver:
             if isinstance(ended, Failed):
                 return Answer(response, ended.error, attempts.sent)
             self._admission.tally.retries += 1
+            if job.on_flight is not None:
+                job.on_flight(False)
             if ended.delay:
                 await anyio.sleep(ended.delay / SECOND)
 
@@ -129,6 +133,8 @@ class Driver:
         request = self._request(job)
         try:
             reservation.mark_sent()
+            if job.on_flight is not None:
+                job.on_flight(True)
             response = await self._client.send(request, stream=True)
         except _NEVER_SENT as error:
             reservation.cancel()

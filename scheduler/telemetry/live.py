@@ -1,11 +1,17 @@
 """The live view of a run: done, in flight, queued, each quota in use, time left, cost so far.
 
-Ids and messages may hold terminal escapes or markup; they are shown, never obeyed.
+    ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━━━━  412 of 1,319  31%  2m05s left
+    12 in flight   890 queued   3 failed   1 refused   1m02s elapsed   $0.0123
+    gpt-4o      rpm  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━  62% of 500
+                tpm  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━  98% of 30,000
+
+Names may hold terminal escapes or markup; they are shown, never obeyed.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from heapq import nlargest
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,9 +20,14 @@ from rich.table import Table
 from rich.text import Text
 
 from scheduler.engine.statistics import BucketStatistics, ScopeStatistics, Statistics
+from scheduler.telemetry.texts import duration, printable
 
-_SCOPES_SHOWN = 6
-_MINUTE, _HOUR = 60, 3600
+_ROWS = 8
+"""Quotas that are shown; of more, the fullest."""
+_NAME = 28
+"""Cells of the longest name of a scope."""
+_HIGH = 0.9
+_ABSURD = 999  # percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,7 @@ class Position:
         failed: Those of them that failed.
         elapsed: Seconds since it began.
         left: Seconds that it will take yet, or None where that is not known.
+        note: What a user should know besides, or "".
     """
 
     total: int
@@ -36,6 +48,7 @@ class Position:
     failed: int
     elapsed: float
     left: float | None
+    note: str = ""
 
 
 @contextmanager
@@ -53,51 +66,84 @@ def live_view(
 
 
 def render(position: Position, seen: Statistics) -> RenderableType:
-    """Draw a run as it stands."""
-    head = Table.grid(padding=(0, 2))
+    """Draw a run as it stands, in as many columns as there are."""
+    parts: list[RenderableType] = [_head(position), _counts(position, seen)]
+    rows = [(scope, bucket) for scope in seen.scopes for bucket in scope.buckets if _shown(scope, bucket)]
+    fullest = {number for number, _ in nlargest(_ROWS, enumerate(rows), key=lambda row: _share(row[1][1]))}
+    if fullest:
+        parts.append(_quotas([row for number, row in enumerate(rows) if number in fullest]))
+    if len(rows) > len(fullest):
+        parts.append(Text(f"and {len(rows) - len(fullest):,} quotas that are used less", style="dim"))
+    if position.note:
+        parts.append(Text(printable(position.note), style="yellow"))
+    return Group(*parts)
+
+
+def _head(position: Position) -> Table:
+    total = max(1, position.total)
+    ended = position.done >= position.total
+    head = _grid("bar", "right", "right", "right")
     head.add_row(
-        ProgressBar(total=max(1, position.total), completed=position.done, width=30),
-        f"{position.done}/{position.total} done",
-        f"{seen.in_flight} in flight",
-        f"{position.total - position.done - seen.in_flight} queued",
-        Text(f"{position.failed} failed", style="red" if position.failed else ""),
-        f"{seen.refusals} refused",
-        f"{duration(position.elapsed)} elapsed",
-        f"{duration(position.left)} left",
-        f"${seen.cost:.4f}",
+        ProgressBar(total=total, completed=min(position.done, total)),
+        Text(f"{position.done:,} of {position.total:,}"),
+        Text(f"{min(position.done, total) * 100 // total}%" if position.total else "100%", style="bold"),
+        Text("done" if ended else f"{duration(position.left)} left", style="green" if ended else "cyan"),
     )
-    quotas = Table.grid(padding=(0, 2))
-    for scope in seen.scopes[:_SCOPES_SHOWN]:
-        for bucket in scope.buckets:
-            if bucket.limit and bucket.level is not None:
-                quotas.add_row(*_quota(scope, bucket))
-    return Group(head, quotas)
+    return head
 
 
-def _quota(scope: ScopeStatistics, bucket: BucketStatistics) -> tuple[RenderableType, ...]:
-    limit, level = bucket.limit or 0, bucket.level or 0
-    used = max(0, limit - level)
-    share = used / limit
-    style = "red" if scope.paused else "green"
-    return (
-        Text(f"{printable(scope.name)} {bucket.quota}", style="bold"),
-        ProgressBar(total=limit, completed=min(used, limit), width=24, complete_style=style, finished_style=style),
-        f"{share:4.0%} of {limit:,} in use",
-    )
+def _counts(position: Position, seen: Statistics) -> Text:
+    queued = max(0, position.total - position.done - seen.in_flight)
+    parts = [
+        (f"{seen.in_flight:,} in flight", ""),
+        (f"{queued:,} queued", ""),
+        (f"{position.failed:,} failed", "red" if position.failed else "dim"),
+        (f"{seen.refusals:,} refused", "yellow" if seen.refusals else "dim"),
+        (f"{duration(position.elapsed)} elapsed", ""),
+        (f"${seen.cost:,.4f}", ""),
+    ]
+    return Text("   ").join(Text(words.replace(" ", "\u00a0"), style=style) for words, style in parts)
 
 
-def printable(text: str) -> str:
-    """Show control characters instead of sending them to the terminal."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+def _shown(scope: ScopeStatistics, bucket: BucketStatistics) -> bool:
+    return bool(bucket.limit) and bucket.level is not None and scope.sent > 0
 
 
-def duration(seconds: float | None) -> str:
-    """Write seconds as people do."""
-    if seconds is None:
-        return "?"
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole}s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE}m{whole % _MINUTE:02d}s"
-    return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02d}m"
+def _share(bucket: BucketStatistics) -> float:
+    assert bucket.limit is not None
+    assert bucket.level is not None
+    return max(0, bucket.limit - bucket.level) / bucket.limit
+
+
+def _quotas(rows: list[tuple[ScopeStatistics, BucketStatistics]]) -> Table:
+    table = _grid("left", "left", "bar", "right", "left")
+    above = None
+    for scope, bucket in rows:
+        share = _share(bucket)
+        style = "red" if scope.paused else "yellow" if share >= _HIGH else "green"
+        name = Text("" if scope is above else _name(scope), style="bold")
+        name.truncate(_NAME, overflow="ellipsis")
+        table.add_row(
+            name,
+            bucket.quota,
+            ProgressBar(total=1.0, completed=min(share, 1.0), complete_style=style, finished_style=style),
+            f"{min(round(share * 100), _ABSURD)}%",
+            f"of {bucket.limit:,}" + (" paused" if scope.paused else ""),
+        )
+        above = scope
+    return table
+
+
+def _name(scope: ScopeStatistics) -> str:
+    return "all models" if scope.name == "*" else printable(scope.name)
+
+
+def _grid(*columns: str) -> Table:
+    """Return a table without lines; the bar takes what the others leave."""
+    grid = Table.grid(padding=(0, 2), expand=True)
+    for kind in columns:
+        if kind == "bar":
+            grid.add_column(ratio=1, min_width=8)
+        else:
+            grid.add_column(justify="right" if kind == "right" else "left", no_wrap=True)
+    return grid
