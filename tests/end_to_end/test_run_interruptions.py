@@ -17,6 +17,7 @@ from run_support import (
     ids,
     interrupt,
     job,
+    line,
     objects,
     output_of,
     scheduler,
@@ -80,6 +81,21 @@ def test_sigterm_stops_as_ctrl_c_does(tmp_path: Path) -> None:
             stdout, _ = process.communicate(timeout=10)
     assert process.returncode == 130
     assert "stopped: interrupted" in stdout
+
+
+def test_ctrl_c_while_the_input_is_read_leaves_nothing(tmp_path: Path) -> None:
+    """Before anything was sent an interruption leaves no files, so that the same command can be given again."""
+    path = job(tmp_path)
+    one = json.dumps(line("ID")).encode() + b"\n"
+    path.write_bytes(b"".join(one.replace(b"ID", b"%d" % number) for number in range(60_000)))
+    with started("run", path, "--base-url", "http://127.0.0.1:9") as process:
+        until = time.monotonic() + 10
+        while not errors_of(path).exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        interrupt(process)
+        stdout, stderr = process.communicate(timeout=10)
+    assert (process.returncode, stdout, stderr) == (130, "", "")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_resume_after_kill_9(tmp_path: Path) -> None:
