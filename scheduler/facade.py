@@ -238,9 +238,7 @@ class Scheduler:
             QueueFull: On entering, if as many wait as may.
             DeadlineUnattainable: On entering, if its turn did not come within *timeout*.
         """
-        charge = Charge(requests, tokens, input_tokens, output_tokens, images)
-        if min(charge) < 0:
-            raise _negative(charge)
+        charge = _charge(Charge(requests, tokens, input_tokens, output_tokens, images))
         if type(priority) is not int:
             priority = priority_of(priority)
         wait = None if timeout is None else _nanoseconds(timeout)
@@ -267,9 +265,7 @@ class Scheduler:
         """
         if self._forked:
             self._warn_forked()
-        charge = Charge(requests, tokens, input_tokens, output_tokens, images)
-        if min(charge) < 0:
-            raise _negative(charge)
+        charge = _charge(Charge(requests, tokens, input_tokens, output_tokens, images))
         return self.admission.try_now(model, project, charge)
 
     def throttled(
@@ -524,9 +520,11 @@ def _nanoseconds(timeout: float) -> int | None:
     return int(timeout * SECOND)
 
 
-def _negative(charge: Charge) -> InvalidRequest:
+def _charge(charge: Charge) -> Charge:
+    if min(charge) >= 0:
+        return charge
     field = next(name for name, units in zip(Charge._fields, charge, strict=True) if units < 0)
-    return InvalidRequest("a charge below 0 would give what it should take", field, "write a whole number from 0 on")
+    raise InvalidRequest("a charge below 0 would give what it should take", field, "write a whole number from 0 on")
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:

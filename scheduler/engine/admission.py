@@ -268,8 +268,7 @@ class Admission:
 
     def draws(self, model: str, project: str | None, mask: int) -> tuple[Draw, ...]:
         """Return the accounts that a request draws on whose charge has the dimensions of *mask*."""
-        with self._lock:
-            return self._lane(model, project, mask, self.clock.now()).draws
+        return self.look(lambda now: self._lane(model, project, mask, now).draws)
 
     def look(self, view: Callable[[int], Seen]) -> Seen:
         """Return what *view* sees at one instant, while nothing moves."""
