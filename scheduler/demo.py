@@ -39,6 +39,8 @@ def main() -> int:
             ran = subprocess.run(  # noqa: S603 -- our own program
                 [*scheduler, *command], stdout=subprocess.PIPE, env=environment, check=False
             )
+        except KeyboardInterrupt:
+            return 130
         finally:
             provider.terminate()
             provider.wait()

@@ -28,12 +28,12 @@ from scheduler.core.quota import SECOND, Charge, Dimension, Quota, Refill
 from scheduler.core.reconcile import Account
 from scheduler.engine.admission import Admission
 from scheduler.engine.attempts import RetryPolicy
-from scheduler.engine.entry import Entry
 from scheduler.engine.events import Event
 from scheduler.engine.leases import SoleOwner
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.engine.statistics import Statistics, look
+from scheduler.engine.waiter import Waiter
 from scheduler.errors import ConfigurationError, InvalidRequest, SchedulerError
 from scheduler.http.client import make_client
 from scheduler.http.driver import Driver, Job
@@ -217,7 +217,7 @@ class Scheduler:
         priority: int | str = Priority.NORMAL,
         project: str | None = None,
         timeout: float | None = None,
-    ) -> Entry:
+    ) -> Waiter:
         """Wait for a turn: ``async with scheduler.reserve(...) as reservation``, or ``with`` in a thread.
 
         Leaving the block unsettled keeps the charge; an exception makes the outcome unknown and keeps it too.
@@ -244,7 +244,7 @@ class Scheduler:
         wait = None if timeout is None else _nanoseconds(timeout)
         if self._forked:
             self._warn_forked()
-        return Entry(self.admission, model, project, charge, priority, timeout=wait)
+        return Waiter(self.admission, model, project, charge, priority, timeout=wait)
 
     def reserve_nowait(
         self,
@@ -297,7 +297,7 @@ class Scheduler:
     async def __aenter__(self) -> Self:
         if self._forked:
             self._warn_forked()
-        key = self._key if self._key is not None else os.environ.get(self.provider.key_variable)
+        key = self._key if self._key is not None else os.environ.get(self.provider.key_variable) or None
         self._client = make_client(
             self.provider,
             key,

@@ -79,6 +79,7 @@ def metrics(port: int | None, registry: CollectorRegistry) -> Iterator[None]:
         mend = "name a free port"
         raise ConfigurationError(f"port {port} cannot be listened on: {why}", "--metrics-port", mend) from None
     try:
+        say(f"metrics: http://127.0.0.1:{server.server_port}/metrics")
         yield
     finally:
         server.shutdown()

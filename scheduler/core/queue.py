@@ -19,7 +19,7 @@ class Queued(Protocol):
     priority: int
     arrival: int
     gone: bool
-    """Set by the queue when it left from the middle."""
+    """Set by the queue when it left."""
 
 
 Item = TypeVar("Item", bound=Queued)
@@ -46,6 +46,7 @@ class Queue(Generic[Item]):
 
     def push(self, item: Item) -> None:
         """Add an item. Arrivals are unique."""
+        item.gone = False
         heapq.heappush(self._heap, (item.priority, item.arrival, item))
 
     def head(self) -> Item | None:
@@ -64,6 +65,7 @@ class Queue(Generic[Item]):
         while True:
             item = heapq.heappop(self._heap)[2]
             if not item.gone:
+                item.gone = True
                 return item
             self._gone -= 1
 

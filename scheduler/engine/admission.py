@@ -26,13 +26,14 @@ from scheduler.core.reconcile import Account
 from scheduler.engine.deadlines import Deadlines
 from scheduler.engine.dispatch import Dispatcher
 from scheduler.engine.events import Admitted, Event, LimitChanged
-from scheduler.engine.lane import Blocker, Lane, Waiter, mask_of
+from scheduler.engine.lane import Blocker, Lane, mask_of
 from scheduler.engine.learning import Learner, told
 from scheduler.engine.parking import AsyncHost, Host, HostGone, Hosts, ThreadHost, current_host
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.engine.tally import Tally
 from scheduler.engine.timer import Timer
+from scheduler.engine.waiter import Waiter
 from scheduler.errors import DeadlineUnattainable, QueueFull, RequestTooLarge
 from scheduler.providers.base import Provider, Reading, Usage
 
@@ -140,43 +141,25 @@ class Admission:
             self._tell(_admitted(reservation))
         return reservation
 
-    def enter(
-        self,
-        model: str,
-        project: str | None,
-        charge: Charge,
-        priority: int,
-        *,
-        timeout: int | None = None,
-        arrival: int | None = None,
-        blocking: bool = False,
-    ) -> Reservation | Waiter:
-        """Let a request through at once, or return the waiter that stands for it.
-
-        Args:
-            model: Model that the request names, or "".
-            project: Project that it is sent in, or None.
-            charge: What it is expected to be charged.
-            priority: The lowest goes first.
-            timeout: Nanoseconds that it may wait, or None.
-            arrival: Its place in the order of arrival, if it has one already.
-            blocking: Whether it will sleep in its thread instead of in a task.
+    def enter(self, waiter: Waiter, *, blocking: bool) -> Reservation | None:
+        """Let a request through at once, or queue it and return None: it sleeps in its task, or *blocking* in a thread.
 
         Raises:
             RequestTooLarge: If it can never go.
             QueueFull: If as many wait as may.
         """
+        charge = waiter.charge
         try:
             with self._lock:
                 now = self._begin()
-                lane = self._lane(model, project, mask_of(charge), now)
-                reservation = self._grant_now(lane, model, charge, now)
+                lane = self._lane(waiter.model, waiter.project, mask_of(charge), now)
+                waiter.reservation = reservation = self._grant_now(lane, waiter.model, charge, now)
                 if reservation is None:
                     self._refuse_too_large(lane, charge)
                     self._refuse_full(lane, now)
-                    waiter = self._enqueue(lane, model, charge, priority, now, timeout, arrival, blocking=blocking)
+                    self._enqueue(waiter, lane, now, blocking=blocking)
                     self._conclude(now)
-                    return waiter
+                    return None
         finally:
             if self._chores or self._news:
                 self._after()
@@ -196,31 +179,16 @@ class Admission:
         self.tally.admitted(0)
         return Reservation(self, lane, model, charge, lane.spend(charge, now), now, 0)
 
-    def _enqueue(
-        self,
-        lane: Lane,
-        model: str,
-        charge: Charge,
-        priority: int,
-        now: int,
-        timeout: int | None,
-        arrival: int | None,
-        *,
-        blocking: bool,
-    ) -> Waiter:
-        place = next(self._arrivals) if arrival is None else arrival
-        deadline = None if timeout is None else now + timeout
+    def _enqueue(self, waiter: Waiter, lane: Lane, now: int, *, blocking: bool) -> None:
         host: AsyncHost | ThreadHost = ThreadHost(self.clock) if blocking else current_host(self._hosts)
-        waiter = Waiter(lane, model, charge, priority, place, now, deadline, host)
-        host.prepare(waiter)
+        waiter.queue(lane, waiter.arrival or next(self._arrivals), now, host)
         lane.push(waiter)
         self.queued += 1
         self._timer.joined(host)
-        if deadline is not None:
-            self._deadlines.push(waiter, deadline)
+        if waiter.deadline is not None:
+            self._deadlines.push(waiter, waiter.deadline)
         if lane.queue.head() is waiter:
             self._dispatcher.serve([lane], now)
-        return waiter
 
     # ---- going out
 
@@ -389,7 +357,7 @@ class Admission:
             self._dispatcher.changed(self._concerned(reservation.lane), now)
 
     def _leave(self, waiter: Waiter) -> None:
-        if waiter.waits:
+        if not waiter.gone:
             self._remove(waiter, self.clock.now())
         else:
             self._pass_on(waiter)
@@ -441,7 +409,6 @@ class Admission:
             self.tally.admitted(waited)
             if waiter.deadline is not None:
                 self._deadlines.left()
-            assert waiter.notes is not None
             reservation = Reservation(self, waiter.lane, waiter.model, waiter.charge, waiter.notes, now, waited)
             waiter.reservation = reservation
             self._news.append(waiter)

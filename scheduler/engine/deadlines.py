@@ -7,7 +7,7 @@ it is rebuilt, so that it holds no waiter, and nothing that hangs on one, for lo
 import heapq
 from itertools import count
 
-from scheduler.engine.lane import Waiter
+from scheduler.engine.waiter import Waiter
 
 _SMALL = 64  # smaller heaps are not worth it
 
@@ -33,7 +33,7 @@ class Deadlines:
         """A waiter that has a deadline waits no more."""
         self._over += 1
         if self._over * 2 > len(self._heap) > _SMALL:
-            self._heap = [entry for entry in self._heap if entry[2].waits]
+            self._heap = [entry for entry in self._heap if not entry[2].gone]
             heapq.heapify(self._heap)
             self._over = 0
 
@@ -41,7 +41,7 @@ class Deadlines:
         """Return the earliest deadline of those who still wait."""
         while self._heap:
             deadline, _, waiter = self._heap[0]
-            if waiter.waits:
+            if not waiter.gone:
                 return deadline
             self._pop()
         return None
@@ -53,5 +53,5 @@ class Deadlines:
 
     def _pop(self) -> Waiter:
         waiter = heapq.heappop(self._heap)[2]
-        self._over -= not waiter.waits
+        self._over -= waiter.gone
         return waiter

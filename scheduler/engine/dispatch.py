@@ -29,7 +29,8 @@ from scheduler.core.bucket import NEVER
 from scheduler.core.budget import NotUntil, decide
 from scheduler.core.quota import Charge
 from scheduler.core.reconcile import Account
-from scheduler.engine.lane import Blocker, Lane, Waiter
+from scheduler.engine.lane import Blocker, Lane
+from scheduler.engine.waiter import Waiter
 
 _Entry = tuple[int, int, int, Lane]
 """Priority and arrival of a lane's head, a number that keeps lanes from being compared, and the lane."""

@@ -1,6 +1,4 @@
-"""Lanes and the waiters in them."""
-
-from typing import TYPE_CHECKING, Any
+"""Lanes, and what they wait for."""
 
 from scheduler.core.bucket import NEVER
 from scheduler.core.budget import Draw, take
@@ -8,67 +6,11 @@ from scheduler.core.gate import Gate
 from scheduler.core.queue import Queue
 from scheduler.core.quota import SECOND, Charge, Dimension
 from scheduler.core.reconcile import Account
-from scheduler.engine.parking import AsyncHost, ThreadHost
 from scheduler.engine.scopes import Scope
-
-if TYPE_CHECKING:
-    from scheduler.engine.reservation import Reservation
-    from scheduler.errors import SchedulerError
-
+from scheduler.engine.waiter import Waiter
 
 Blocker = Account | Gate
 """What a lane can wait for."""
-
-
-class Waiter:
-    """A request that waits for its turn."""
-
-    __slots__ = (
-        "arrival",
-        "charge",
-        "deadline",
-        "error",
-        "gone",
-        "host",
-        "lane",
-        "model",
-        "notes",
-        "priority",
-        "reservation",
-        "slot",
-        "submitted",
-    )
-
-    def __init__(
-        self,
-        lane: "Lane",
-        model: str,
-        charge: Charge,
-        priority: int,
-        arrival: int,
-        submitted: int,
-        deadline: int | None,
-        host: AsyncHost | ThreadHost,
-    ) -> None:
-        """Describe a request that arrived as number *arrival*, at *submitted*, and sleeps on *host*."""
-        self.lane = lane
-        self.model = model
-        self.charge = charge
-        self.priority = priority
-        self.arrival = arrival
-        self.submitted = submitted
-        self.deadline = deadline
-        self.host = host
-        self.gone = False  # from the queue
-        self.slot: Any = None  # the host's
-        self.notes: tuple[int, ...] | None = None  # what it was charged, once it was granted
-        self.reservation: Reservation | None = None
-        self.error: SchedulerError | None = None
-
-    @property
-    def waits(self) -> bool:
-        """Whether nothing has been decided about it yet."""
-        return not self.gone
 
 
 class Lane:
@@ -120,7 +62,6 @@ class Lane:
     def pop(self) -> Waiter:
         """Take the head out of the queue."""
         waiter = self.queue.pop()
-        waiter.gone = True
         self.backlog -= waiter.charge.tokens
         return waiter
 

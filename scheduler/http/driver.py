@@ -16,8 +16,8 @@ from scheduler.core.backoff import RetryBudget
 from scheduler.core.quota import SECOND
 from scheduler.engine.admission import Admission
 from scheduler.engine.attempts import Attempts, Failed, RetryPolicy, Step
-from scheduler.engine.entry import Entry
 from scheduler.engine.reservation import Reservation
+from scheduler.engine.waiter import Waiter
 from scheduler.errors import SchedulerError
 from scheduler.providers.base import Call, Outcome, Provider, Usage
 
@@ -102,7 +102,7 @@ class Driver:
         response: httpx.Response | None = None
         while True:
             left = None if deadline is None else max(0, deadline - clock.now())
-            entry = Entry(
+            waiter = Waiter(
                 self._admission,
                 job.call.model,
                 job.project,
@@ -112,7 +112,7 @@ class Driver:
                 arrival=arrival,
             )
             try:
-                async with entry as reservation:
+                async with waiter as reservation:
                     ended, response = await self._attempt(job, reservation, attempts, response)
             except SchedulerError as error:  # it never got its turn
                 return Answer(response, error, attempts.sent)

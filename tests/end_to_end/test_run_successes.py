@@ -1,7 +1,6 @@
 """``scheduler run`` as a user runs it: processes, sockets, files."""
 
 import json
-import socket
 import stat
 import time
 from pathlib import Path
@@ -104,16 +103,15 @@ def test_limits_of_projects_from_a_file(tmp_path: Path) -> None:
 def test_metrics_are_served_while_it_runs(tmp_path: Path) -> None:
     """A scrape during a run parses, tells the same story as the provider, and binds loopback only."""
     path = job(tmp_path, 40)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ("--rpm", 6_000, "--metrics-port", port)
+    options = ("--rpm", 6_000, "--metrics-port", 0)
     with (
         simulated(latency=1.5) as provider,
         started("run", path, "--base-url", provider.url, *options) as process,
     ):
+        assert process.stderr is not None
+        place = process.stderr.readline().removeprefix("metrics: ").strip()
         provider.wait_for(lambda report: report["in_flight"] == 40)
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        text = httpx.get(place, trust_env=False).text
         assert process.wait(20) == 0
     families = text_string_to_metric_families(text)
     samples = {sample.name: sample.value for family in families for sample in family.samples}
@@ -121,7 +119,7 @@ def test_metrics_are_served_while_it_runs(tmp_path: Path) -> None:
     assert KEY not in text
     assert PROMPT not in text
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
+        httpx.get(place, trust_env=False)
 
 
 def test_neither_key_nor_prompts_nor_answers_go_anywhere_else(tmp_path: Path) -> None:

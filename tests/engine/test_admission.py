@@ -17,8 +17,7 @@ from scheduler import (
     Scheduler,
 )
 from scheduler.core.quota import MINUTE, Charge, Dimension, Quota
-from scheduler.engine.lane import Waiter
-from scheduler.engine.parking import ThreadHost
+from scheduler.engine.waiter import Waiter
 from scheduler.testing import Recorder
 
 
@@ -259,12 +258,7 @@ def test_two_tries_with_one_deadline_and_one_arrival(on_virtual_time: Run) -> No
 
                 group.start_soon(release)
                 left = deadline - admission.clock.now()
-                entered = admission.enter("m", None, Charge(), 50, timeout=left, arrival=arrival)
-                assert isinstance(entered, Waiter)
-                assert not isinstance(entered.host, ThreadHost)
-                await entered.host.sleep(entered)
-                assert entered.reservation is not None
-                holder = entered.reservation
+                holder = await Waiter(admission, "m", None, Charge(), 50, timeout=left, arrival=arrival).__aenter__()
             await anyio.sleep(0.1)
         holder.settle()
         assert is_quiet(scheduler)
@@ -282,9 +276,7 @@ def test_retries_come_back_to_their_place(on_virtual_time: Run) -> None:
         holder = scheduler.reserve_nowait("m")
 
         async def again() -> None:
-            from scheduler.engine.entry import Entry  # noqa: PLC0415 -- only here
-
-            async with Entry(scheduler.admission, "m", None, Charge(), 50, arrival=arrival):
+            async with Waiter(scheduler.admission, "m", None, Charge(), 50, arrival=arrival):
                 log("retry")
                 await anyio.sleep(1)
 
@@ -332,7 +324,7 @@ def test_a_queue_that_only_ends_can_free() -> None:
 def _fill(scheduler: Scheduler) -> None:
     held = scheduler.reserve_nowait("m")
     for _ in range(2):
-        scheduler.admission.enter("m", None, held.charge, 50, blocking=True)
+        scheduler.admission.enter(Waiter(scheduler.admission, "m", None, held.charge, 50), blocking=True)
 
 
 def test_the_lanes_of_one_gate_keep_their_order(on_virtual_time: Run) -> None:

@@ -4,18 +4,22 @@ from typing import TYPE_CHECKING, cast
 
 from hypothesis import given, settings, strategies as st
 
+from scheduler.clock import SystemClock
 from scheduler.core.budget import tickets_of
 from scheduler.core.gate import Gate
 from scheduler.core.quota import MINUTE, SECOND, Charge, Dimension, Quota, Refill
 from scheduler.core.reconcile import NOTES, Account
 from scheduler.engine.dispatch import Dispatcher
-from scheduler.engine.lane import Lane, Waiter, mask_of
+from scheduler.engine.lane import Lane, mask_of
+from scheduler.engine.parking import ThreadHost
 from scheduler.engine.scopes import Scope
+from scheduler.engine.waiter import Waiter
 
 if TYPE_CHECKING:
-    from scheduler.engine.parking import ThreadHost
+    from scheduler.engine.admission import Admission
 
-HOST = cast("ThreadHost", None)  # nobody sleeps here
+NOBODY = cast("Admission", None)  # nobody enters here
+HOST = ThreadHost(SystemClock())  # nobody sleeps here
 TICKS = 40
 """How often time may be called for one waiter, before it counts as a livelock."""
 
@@ -38,9 +42,8 @@ class Hall:
         self.arrivals = 0
 
     def join(self, lane: int, tokens: int, priority: int = 0) -> Waiter:
-        waiter = Waiter(
-            self.lanes[lane], "", Charge(tokens=tokens), priority, self.arrivals, self.now, deadline=None, host=HOST
-        )
+        waiter = Waiter(NOBODY, "", None, Charge(tokens=tokens), priority)
+        waiter.queue(self.lanes[lane], self.arrivals, self.now, HOST)
         self.arrivals += 1
         self.waiting[waiter.arrival] = waiter
         waiter.lane.push(waiter)

@@ -1,0 +1,180 @@
+"""A request that wants its turn: ``async with`` or ``with`` around one attempt.
+
+**Naive**: a coroutine that asks the admission and sleeps on a future. A queue of 100,000 is then a million objects (the
+coroutine and its frame, the context manager, its arguments, the waiter, ...), which the garbage collector visits again
+and again while the queue grows: parking a waiter of 100,000 took 23 microseconds, of 1,000 it took 10.
+
+**The idea**: one object. The context manager is what stands in the queue, and it is its own awaitable: it passes on
+what the bare future, or trio's own trap, asks of the event loop, and ends with the reservation. That is 1.4 KB a waiter
+with its task, of which a bare future and its task are 1.0; parking one of 100,000 takes 18 microseconds, of which a
+bare future takes 10, and releasing it 6, whatever the queue's length.
+"""
+
+from collections.abc import Awaitable, Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from scheduler.core.quota import Charge
+from scheduler.engine.parking import AsyncHost, ThreadHost
+from scheduler.engine.reservation import Reservation
+
+if TYPE_CHECKING:
+    from scheduler.engine.admission import Admission
+    from scheduler.engine.lane import Lane
+    from scheduler.errors import SchedulerError
+
+
+class Waiter(Generator[Any, Any, Reservation]):
+    """Waits for a request's turn, and holds its reservation while the block lasts.
+
+    Where nothing waits, entering is not a checkpoint: it neither yields to other tasks nor notices a cancellation,
+    which is delivered at the next await inside the block. Where something waits, a cancelled task leaves the queue, and
+    what it may have been granted meanwhile goes to the next.
+    """
+
+    __slots__ = (
+        "_admission",
+        "_asleep",
+        "arrival",
+        "charge",
+        "deadline",
+        "entered",
+        "error",
+        "gone",
+        "host",
+        "lane",
+        "model",
+        "notes",
+        "priority",
+        "project",
+        "reservation",
+        "slot",
+        "submitted",
+        "timeout",
+    )
+
+    lane: "Lane"
+    host: AsyncHost | ThreadHost
+    submitted: int
+    deadline: int | None
+    slot: Any
+    notes: tuple[int, ...]
+
+    def __init__(
+        self,
+        admission: "Admission",
+        model: str,
+        project: str | None,
+        charge: Charge,
+        priority: int,
+        *,
+        timeout: int | None = None,
+        arrival: int = 0,
+    ) -> None:
+        """Describe a request.
+
+        Args:
+            admission: Who lets it through.
+            model: Model that the request names, or "".
+            project: Project that it is sent in, or None.
+            charge: What it is expected to be charged.
+            priority: The lowest goes first.
+            timeout: Nanoseconds that it may wait, or None.
+            arrival: Its place in the order of arrival, if it has one already, or 0.
+        """
+        self._admission = admission
+        self.model = model
+        self.project = project
+        self.charge = charge
+        self.priority = priority
+        self.timeout = timeout
+        self.arrival = arrival
+        self.entered = False
+        self.gone = False  # from the queue
+        self.reservation: Reservation | None = None
+
+    def queue(self, lane: "Lane", arrival: int, now: int, host: AsyncHost | ThreadHost) -> None:
+        """Become one of those who wait in *lane*, at *now*, and sleep on *host*."""
+        self.lane = lane
+        self.arrival = arrival
+        self.submitted = now
+        self.deadline = None if self.timeout is None else now + self.timeout
+        self.host = host
+        self.error: SchedulerError | None = None
+        self._asleep: Generator[Any, Any, None] | None = None
+        host.prepare(self)
+
+    # ---- in a task
+
+    def __aenter__(self) -> Awaitable[Reservation]:
+        reservation = self._enter(blocking=False)
+        return self if reservation is None else _at_once(reservation)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self.reservation is not None
+        self.reservation.close(error)
+
+    def __await__(self) -> Generator[Any, Any, Reservation]:
+        return self
+
+    def send(self, value: Any) -> Any:
+        """Go on with what the event loop says; how trio drives what its tasks await."""
+        try:
+            if self._asleep is None:
+                assert not isinstance(self.host, ThreadHost)
+                self._asleep = self.host.sleep(self).__await__()
+            return self._asleep.send(value)
+        except StopIteration:
+            pass  # woken
+        except BaseException:
+            self._admission.abandon(self)
+            raise
+        raise StopIteration(self._decided())
+
+    def throw(self, *error: Any) -> Any:
+        """Leave the queue: the task was cancelled, or is thrown away."""
+        try:
+            if self._asleep is not None:
+                return self._asleep.throw(*error)
+            return super().throw(*error)
+        except BaseException:
+            self._admission.abandon(self)
+            raise
+
+    # ---- in a thread
+
+    def __enter__(self) -> Reservation:
+        reservation = self._enter(blocking=True)
+        if reservation is not None:
+            return reservation
+        assert isinstance(self.host, ThreadHost)
+        try:
+            self.host.sleep(self)
+        except BaseException:
+            self._admission.abandon(self)
+            raise
+        return self._decided()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self.reservation is not None
+        self.reservation.close(error)
+
+    def _enter(self, *, blocking: bool) -> Reservation | None:
+        if self.entered:
+            raise RuntimeError("one reserve() is for one attempt: call it again for the next")
+        self.entered = True
+        return self._admission.enter(self, blocking=blocking)
+
+    def _decided(self) -> Reservation:
+        if self.error is not None:
+            raise self.error
+        assert self.reservation is not None
+        return self.reservation
+
+
+async def _at_once(reservation: Reservation) -> Reservation:
+    return reservation
