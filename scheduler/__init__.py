@@ -18,7 +18,9 @@ from scheduler.errors import (
     SchedulerError,
     StoreUnavailable,
 )
-from scheduler.facade import Priority, Result, Scheduler
+from scheduler.facade import Scheduler
+from scheduler.http.many import Result
+from scheduler.priority import Priority
 from scheduler.providers.base import Reading, Usage
 
 __version__ = "0.1.0"

@@ -8,8 +8,6 @@ import random
 import warnings
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -20,11 +18,12 @@ import httpx
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from scheduler.checks import encoded, header, nanoseconds, not_negative, positive, whole
 from scheduler.clock import Clock, SystemClock
 from scheduler.config import project_rules_from, read_settings, rules_for
 from scheduler.core.backoff import RetryBudget
 from scheduler.core.gate import Gate
-from scheduler.core.quota import SECOND, Charge, Dimension, Quota, Refill
+from scheduler.core.quota import Charge, Dimension, Quota, Refill
 from scheduler.core.reconcile import Account
 from scheduler.engine.admission import Admission
 from scheduler.engine.attempts import RetryPolicy
@@ -34,9 +33,11 @@ from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.engine.statistics import Statistics, look
 from scheduler.engine.waiter import Waiter
-from scheduler.errors import ConfigurationError, InvalidRequest, SchedulerError
+from scheduler.errors import ConfigurationError
 from scheduler.http.client import make_client
 from scheduler.http.driver import Driver, Job
+from scheduler.http.many import Result, perform_many
+from scheduler.priority import Priority, priority_of
 from scheduler.providers import catalogue
 from scheduler.providers.base import Provider, Usage
 from scheduler.providers.registry import provider_named
@@ -46,46 +47,6 @@ from scheduler.tokens.text import TiktokenCounter
 P = ParamSpec("P")
 R = TypeVar("R")
 Limits = Mapping[str, Mapping[str, int]]
-
-
-class Priority(IntEnum):
-    """Who goes first: the lowest. Any integer between is a priority too."""
-
-    INTERACTIVE = 0
-    NORMAL = 50
-    BATCH = 100
-
-
-def priority_of(value: int | str) -> int:
-    """Return the priority that a number or a name means.
-
-    Raises:
-        ConfigurationError: If it means none.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
-    try:
-        return Priority[str(value).upper()]
-    except KeyError:
-        known = ", ".join(each.name.lower() for each in Priority)
-        raise ConfigurationError(f"{value!r:.40} is no priority", "priority", f"write a number, or {known}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One result of ``map``.
-
-    Attributes:
-        index: Position of the body that it belongs to.
-        response: The response, its body read, or None where none came.
-        error: Why it failed, or None.
-        usage: What the provider billed, where the answer says it.
-    """
-
-    index: int
-    response: httpx.Response | None
-    error: SchedulerError | None
-    usage: Usage | None
 
 
 class Scheduler:
@@ -137,17 +98,17 @@ class Scheduler:
         self.provider = provider_named(provider, TiktokenCounter(), base_url) if isinstance(provider, str) else provider
         self._clock: Clock = clock or SystemClock()
         self._key = api_key
-        self._timeout = _positive(timeout, "timeout")
+        self._timeout = positive(timeout, "timeout")
         self._transport = transport
         self._allow_plain_http = allow_plain_http
         self._random = random.Random(seed)  # noqa: S311 -- jitter, not secrets
-        self._policy = RetryPolicy(max_attempts=_whole(max_attempts, "max_attempts"))
+        self._policy = RetryPolicy(max_attempts=whole(max_attempts, "max_attempts"))
         self._budget = RetryBudget(now=self._clock.now())
         self._price = _prices(self.provider, named=isinstance(provider, str))
         self._rules = rules_for(self.provider.name, limits, tier)
         self._project_rules = project_rules_from(project_limits)
-        self._concurrency = None if concurrency is None else _whole(concurrency, "concurrency")
-        self._max_queued = None if max_queued is None else _whole(max_queued, "max_queued")
+        self._concurrency = None if concurrency is None else whole(concurrency, "concurrency")
+        self._max_queued = None if max_queued is None else whole(max_queued, "max_queued")
         self.admission = self._new_admission()
         self._driver: Driver | None = None
         self._client: httpx.AsyncClient | None = None
@@ -238,10 +199,10 @@ class Scheduler:
             QueueFull: On entering, if as many wait as may.
             DeadlineUnattainable: On entering, if its turn did not come within *timeout*.
         """
-        charge = _charge(Charge(requests, tokens, input_tokens, output_tokens, images))
+        charge = not_negative(Charge(requests, tokens, input_tokens, output_tokens, images))
         if type(priority) is not int:
             priority = priority_of(priority)
-        wait = None if timeout is None else _nanoseconds(timeout)
+        wait = None if timeout is None else nanoseconds(timeout)
         if self._forked:
             self._warn_forked()
         return Waiter(self.admission, model, project, charge, priority, timeout=wait)
@@ -265,7 +226,7 @@ class Scheduler:
         """
         if self._forked:
             self._warn_forked()
-        charge = _charge(Charge(requests, tokens, input_tokens, output_tokens, images))
+        charge = not_negative(Charge(requests, tokens, input_tokens, output_tokens, images))
         return self.admission.try_now(model, project, charge)
 
     def throttled(
@@ -354,8 +315,8 @@ class Scheduler:
             InvalidRequest: If it cannot be sent as it is.
         """
         call = self.provider.describe(method, url, body)
-        wait = None if timeout is None else _nanoseconds(timeout)
-        return Job(call, _encoded(body), priority_of(priority), tenant, _header(project), wait)
+        wait = None if timeout is None else nanoseconds(timeout)
+        return Job(call, encoded(body), priority_of(priority), tenant, header(project), wait)
 
     async def request(
         self,
@@ -414,47 +375,15 @@ class Scheduler:
             RuntimeError: Outside ``async with``, after ``drain``, or if the block is left meanwhile.
         """
         self._refuse_closing()
-        driver = self.driver
-        assert self._group is not None
-        send, receive = anyio.create_memory_object_stream[Result](_whole(most, "most"))
-        slots = anyio.Semaphore(most)
-        inside = anyio.CancelScope()
-        ended: list[Exception | None] = []  # how, once it has
+        driver, group = self.driver, self._group
+        assert group is not None
 
-        async def one(index: int, body: Mapping[str, Any]) -> None:
-            try:
-                answer = await driver.perform(self.job("POST", url, body, priority=priority, project=project))
-                result = Result(index, answer.response, answer.error, answer.usage)
-            except SchedulerError as error:
-                result = Result(index, None, error, None)
-            send.send_nowait(result)
+        def job(body: Mapping[str, Any]) -> Job:
+            return self.job("POST", url, body, priority=priority, project=project)
 
-        async def feed() -> None:
-            with inside, send:
-                broken: Exception | None = None
-                async with anyio.create_task_group() as workers:
-                    try:
-                        for index, body in enumerate(bodies):
-                            await slots.acquire()
-                            workers.start_soon(one, index, body)
-                    except Exception as error:  # noqa: BLE001 -- the bodies' own, for whoever iterates
-                        broken = error
-                ended.append(broken)
-
-        # The workers live in the scheduler's group, not in this generator: it may be left at any yield.
-        self._group.start_soon(feed)
-        try:
-            with receive:
-                async for result in receive:
-                    slots.release()
-                    yield result
-        finally:
-            inside.cancel()
-            send.close()
-        if not ended:
-            raise RuntimeError("the scheduler was left before all results had come")
-        if ended[0] is not None:
-            raise ended[0]
+        async with contextlib.aclosing(perform_many(driver, group, bodies, job, whole(most, "most"))) as results:
+            async for result in results:
+                yield result
 
     # ---- looking and ending
 
@@ -498,48 +427,6 @@ class Scheduler:
             RuntimeWarning,
             stacklevel=3,
         )
-
-
-def _positive(value: Any, key: str) -> float:
-    if type(value) not in {int, float} or not 0 < value < float("inf"):
-        raise ConfigurationError(f"{value!r:.40} is not above 0", key, "write a number above 0, or leave it out")
-    return float(value)
-
-
-def _whole(value: Any, key: str) -> int:
-    if type(value) is not int or value < 1:
-        raise ConfigurationError(f"{value!r:.40} is no whole number above 0", key, "write one, or leave it out")
-    return value
-
-
-def _nanoseconds(timeout: float) -> int | None:
-    if timeout == float("inf"):
-        return None
-    if not timeout >= 0:
-        raise ConfigurationError(f"{timeout!r:.40} is no time to wait", "timeout", "write seconds from 0 on, or None")
-    return int(timeout * SECOND)
-
-
-def _charge(charge: Charge) -> Charge:
-    if min(charge) >= 0:
-        return charge
-    field = next(name for name, units in zip(Charge._fields, charge, strict=True) if units < 0)
-    raise InvalidRequest("a charge below 0 would give what it should take", field, "write a whole number from 0 on")
-
-
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(body)
-    except (TypeError, ValueError, OverflowError, RecursionError):  # whose words may hold what is in it
-        raise InvalidRequest(
-            "it cannot be written as JSON", "body", "use strings, numbers, lists and objects"
-        ) from None
-
-
-def _header(project: str | None) -> str | None:
-    if project is None or (project and project.isascii() and project.isprintable() and " " not in project):
-        return project
-    raise InvalidRequest("no header can carry this name", "project", "write it in ASCII, without spaces")
 
 
 def _prices(provider: Provider, *, named: bool) -> Callable[[str], catalogue.Price | None]:

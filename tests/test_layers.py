@@ -10,12 +10,12 @@ PACKAGE = Path(__file__).parent.parent / "scheduler"
 
 LAYERS = (
     {"errors", "clock"},
-    {"core"},
+    {"priority", "core"},
     {"tokens"},
     {"providers"},
     {"engine"},
     {"stores", "http", "telemetry"},
-    {"config"},
+    {"config", "checks"},
     {"facade"},
     {"testing", "bulk"},
     {"gateway"},

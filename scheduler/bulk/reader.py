@@ -9,7 +9,7 @@ its turn comes. A bad line is reported with its number, field and mend, and the 
 """
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
@@ -17,6 +17,7 @@ from typing import BinaryIO, Self, TypeVar
 from scheduler.bulk.lines import LONGEST_NAME, BadLine, InputLine, body_of, check_names, parse
 from scheduler.core.quota import Charge
 from scheduler.errors import ConfigurationError, InvalidRequest
+from scheduler.priority import Priority, priority_of
 from scheduler.providers.base import Call, Provider
 
 _BOM = b"\xef\xbb\xbf"
@@ -62,11 +63,10 @@ class Item:
 class JobFile:
     """A job's input file, open for as long as the block lasts."""
 
-    def __init__(self, path: Path, provider: Provider, priority_of: Callable[[int | str], int], priority: int) -> None:
+    def __init__(self, path: Path, provider: Provider, priority: int = Priority.BATCH) -> None:
         """Read *path* for *provider*; lines without a priority have *priority*."""
         self.path = path
         self._provider = provider
-        self._priority_of = priority_of
         self._priority = priority
         self._file: BinaryIO
         self._kept: dict[object, object] = {}
@@ -131,7 +131,7 @@ class JobFile:
 
     def _item(self, parsed: InputLine, number: int, offset: int, length: int) -> Item:
         call = self._provider.describe(parsed.method, parsed.url, body_of(parsed))
-        priority = self._priority if parsed.priority is None else self._priority_of(parsed.priority)
+        priority = self._priority if parsed.priority is None else priority_of(parsed.priority)
         check_names(parsed)
         return Item(
             number,

@@ -23,7 +23,7 @@ from scheduler.bulk.work import Work
 from scheduler.cli import options, screen
 from scheduler.clock import SystemClock
 from scheduler.core.quota import SECOND
-from scheduler.facade import Priority, Scheduler, priority_of
+from scheduler.facade import Scheduler
 from scheduler.telemetry.live import Position
 from scheduler.telemetry.texts import printable
 
@@ -103,7 +103,7 @@ def run(
     key = os.environ.get(scheduler.provider.key_variable)
     with (
         screen.metrics(metrics_port, registry),
-        JobFile(input, scheduler.provider, priority_of, Priority.BATCH) as job,
+        JobFile(input, scheduler.provider) as job,
         Results(output, errors, resume=resume, key=key) as results,
     ):
         summary, code = _run(scheduler, job, results, terminal)

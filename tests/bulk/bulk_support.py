@@ -14,7 +14,7 @@ from scheduler.bulk.reader import Item, JobFile
 from scheduler.bulk.results import Results
 from scheduler.bulk.runner import Runner
 from scheduler.clock import LoopClock
-from scheduler.facade import Priority, Scheduler, priority_of
+from scheduler.facade import Scheduler
 from scheduler.http.driver import Answer
 from scheduler.providers.base import Provider
 from scheduler.providers.registry import provider_named
@@ -45,7 +45,7 @@ def provider() -> Provider:
 
 def job_file(path: Path, content: bytes) -> JobFile:
     path.write_bytes(content)
-    return JobFile(path, provider(), priority_of, Priority.BATCH)
+    return JobFile(path, provider())
 
 
 def scanned(path: Path, content: bytes) -> list[Item | BadLine]:

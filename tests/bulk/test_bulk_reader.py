@@ -12,7 +12,6 @@ from hypothesis import assume, given, settings, strategies as st
 from scheduler.bulk.lines import BadLine
 from scheduler.bulk.reader import Item, JobFile
 from scheduler.errors import ConfigurationError, InvalidRequest
-from scheduler.facade import priority_of
 
 BOM = b"\xef\xbb\xbf"
 
@@ -150,7 +149,7 @@ def test_utf_16_is_refused_with_its_mend(path: Path, mark: bytes) -> None:
 def test_what_is_no_file_is_refused(path: Path, make: Callable[[Path], None], words: str) -> None:
     """What cannot be read twice is refused by name, without waiting for anybody to write to it."""
     make(path)
-    job = JobFile(path, None, priority_of, 0)  # type: ignore[arg-type]  # it gets nowhere near its provider
+    job = JobFile(path, None)  # type: ignore[arg-type]  # it gets nowhere near its provider
     with pytest.raises(ConfigurationError, match=words) as caught, job:
         pass
     assert caught.value.file == str(path)

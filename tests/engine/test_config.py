@@ -7,7 +7,7 @@ import pytest
 
 from scheduler import ConfigurationError, Priority, Scheduler
 from scheduler.config import read_settings
-from scheduler.facade import priority_of
+from scheduler.priority import priority_of
 from scheduler.providers.openai import OpenAI
 from scheduler.tokens.text import TiktokenCounter
 

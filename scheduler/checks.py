@@ -1,0 +1,57 @@
+"""What users pass in, checked: every error names the argument and the mend, and no word of what is private."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from scheduler.core.quota import SECOND, Charge
+from scheduler.errors import ConfigurationError, InvalidRequest
+
+
+def positive(value: Any, key: str) -> float:
+    """Return a number above 0, or raise ``ConfigurationError``."""
+    if type(value) not in {int, float} or not 0 < value < float("inf"):
+        raise ConfigurationError(f"{value!r:.40} is not above 0", key, "write a number above 0, or leave it out")
+    return float(value)
+
+
+def whole(value: Any, key: str) -> int:
+    """Return a whole number above 0, or raise ``ConfigurationError``."""
+    if type(value) is not int or value < 1:
+        raise ConfigurationError(f"{value!r:.40} is no whole number above 0", key, "write one, or leave it out")
+    return value
+
+
+def nanoseconds(timeout: float) -> int | None:
+    """Return seconds to wait as nanoseconds; None if they never end."""
+    if timeout == float("inf"):
+        return None
+    if not timeout >= 0:
+        raise ConfigurationError(f"{timeout!r:.40} is no time to wait", "timeout", "write seconds from 0 on, or None")
+    return int(timeout * SECOND)
+
+
+def not_negative(charge: Charge) -> Charge:
+    """Return a charge that takes and gives nothing, or raise ``InvalidRequest``."""
+    if min(charge) >= 0:
+        return charge
+    field = next(name for name, units in zip(Charge._fields, charge, strict=True) if units < 0)
+    raise InvalidRequest("a charge below 0 would give what it should take", field, "write a whole number from 0 on")
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """Return a body as JSON, or raise ``InvalidRequest``."""
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError):  # whose words may hold what is in it
+        raise InvalidRequest(
+            "it cannot be written as JSON", "body", "use strings, numbers, lists and objects"
+        ) from None
+
+
+def header(project: str | None) -> str | None:
+    """Return a project that can stand in a header, or raise ``InvalidRequest``."""
+    if project is None or (project and project.isascii() and project.isprintable() and " " not in project):
+        return project
+    raise InvalidRequest("no header can carry this name", "project", "write it in ASCII, without spaces")
