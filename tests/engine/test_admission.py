@@ -266,6 +266,22 @@ def test_two_tries_with_one_deadline_and_one_arrival(on_virtual_time: Run) -> No
     on_virtual_time(main)
 
 
+def test_it_may_be_given_up_before_it_slept(on_virtual_time: Run) -> None:
+    """A request that is queued and thrown away before its task ever slept leaves the queue."""
+
+    async def main() -> None:
+        scheduler = at_once(concurrency=1)
+        holder = scheduler.reserve_nowait("m")
+        entering = scheduler.reserve("m").__aenter__().__await__()
+        assert scheduler.statistics().queued == 1
+        entering.close()
+        assert scheduler.statistics().queued == 0
+        holder.settle()
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
 def test_retries_come_back_to_their_place(on_virtual_time: Run) -> None:
     """A request that enters again with its first arrival goes before those who came after it."""
     log = Log()
