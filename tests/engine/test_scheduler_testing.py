@@ -19,7 +19,7 @@ def test_a_day_passes_at_once(on_virtual_time: Run) -> None:
 
     began = time.monotonic()
     assert on_virtual_time(main) == pytest.approx(86_400)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
 
 
 def test_a_deadlock_is_an_error() -> None:

