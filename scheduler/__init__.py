@@ -2,6 +2,7 @@
 
 from scheduler.core.quota import Charge
 from scheduler.engine.events import Admitted, Answered, Event, LimitChanged, Paused
+from scheduler.engine.outlook import Outlook
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.statistics import BucketStatistics, LaneStatistics, ScopeStatistics, Statistics
 from scheduler.errors import (
@@ -14,6 +15,7 @@ from scheduler.errors import (
     RateLimited,
     RequestFailed,
     RequestTooLarge,
+    RequestWithdrawn,
     ReservationClosed,
     SchedulerError,
     StoreUnavailable,
@@ -36,6 +38,7 @@ __all__ = [
     "InvalidRequest",
     "LaneStatistics",
     "LimitChanged",
+    "Outlook",
     "Paused",
     "Priority",
     "ProviderOverloaded",
@@ -45,6 +48,7 @@ __all__ = [
     "Reading",
     "RequestFailed",
     "RequestTooLarge",
+    "RequestWithdrawn",
     "Reservation",
     "ReservationClosed",
     "Result",

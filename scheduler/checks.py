@@ -7,6 +7,9 @@ import msgspec
 
 from scheduler.core.quota import SECOND, Charge
 from scheduler.errors import ConfigurationError, InvalidRequest
+from scheduler.priority import priority_of
+
+_MOST_RESERVED = 0.9
 
 
 def positive(value: Any, key: str) -> float:
@@ -21,6 +24,29 @@ def whole(value: Any, key: str) -> int:
     if type(value) is not int or value < 1:
         raise ConfigurationError(f"{value!r:.40} is no whole number above 0", key, "write one, or leave it out")
     return value
+
+
+def positive_weights(weights: Mapping[str, float] | None) -> dict[str, float]:
+    """Return weights of tenants, or raise ``ConfigurationError``."""
+    if not isinstance(weights or {}, Mapping):
+        raise ConfigurationError(f"{weights!r:.40} holds no weights", "weights", "write {TENANT: 2.0}")
+    return {str(tenant): positive(weight, f"weights.{tenant}") for tenant, weight in (weights or {}).items()}
+
+
+def shares_by_priority(reserved: Mapping[int | str, float] | None) -> dict[int, float]:
+    """Return shares kept for priorities, or raise ``ConfigurationError``."""
+    if not isinstance(reserved or {}, Mapping):
+        raise ConfigurationError(f"{reserved!r:.40} holds no shares", "reserved", 'write {"interactive": 0.05}')
+    shares = {}
+    for name, share in (reserved or {}).items():
+        if type(share) not in {int, float} or not 0 <= share <= _MOST_RESERVED:
+            key, mend = f"reserved.{name}", f"write a share from 0 to {_MOST_RESERVED}"
+            raise ConfigurationError(f"{share!r:.40} is no share of a level", key, mend)
+        number = isinstance(name, str) and name.removeprefix("-").isdecimal()
+        shares[int(name) if number else priority_of(name)] = float(share)
+    if sum(shares.values()) > _MOST_RESERVED:
+        raise ConfigurationError("nothing would be left", "reserved", f"keep {_MOST_RESERVED} at most, together")
+    return shares
 
 
 def nanoseconds(timeout: float) -> int | None:

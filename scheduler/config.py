@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tier: str | None = None
     limits: dict[str, Any] = {}
     project_limits: dict[str, Any] = {}
+    reserved: dict[str, float] = {}
+    weights: dict[str, float] = {}
     concurrency: int | None = None
     max_queued: int | None = None
     max_attempts: int = 10

@@ -6,6 +6,7 @@ SchedulerError
  ├─ RequestTooLarge         larger than a limit will ever admit: make the request smaller
  ├─ QueueFull               too many are waiting: come back after the expected wait, or raise ``max_queued``
  ├─ DeadlineUnattainable    its turn does not come in time: allow more time, or send less
+ ├─ RequestWithdrawn        somebody took it out of the queue: submit it again if it is wanted
  ├─ RateLimited             refused too often: another program spends the same quota, or the limits are wrong
  ├─ QuotaExhausted          credit or spend limit at the provider: add credit or raise the limit there
  ├─ ProviderOverloaded      the provider is short of capacity: try later
@@ -126,6 +127,20 @@ class DeadlineUnattainable(SchedulerError, TimeoutError):
         return (
             f"not admitted in time after {self.waited:.3f} s{place}; it could go {when}: allow more time or send less"
         )
+
+
+@dataclass(eq=False)
+class RequestWithdrawn(SchedulerError):
+    """Somebody took the request out of the queue.
+
+    Attributes:
+        waited: Seconds that it had waited.
+    """
+
+    waited: float
+
+    def __str__(self) -> str:
+        return f"withdrawn after waiting {self.waited:.3f} s: submit it again if it is wanted after all"
 
 
 @dataclass(eq=False)

@@ -18,17 +18,29 @@ import httpx
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from scheduler.checks import encoded, header, nanoseconds, not_negative, positive, whole
+from scheduler.checks import (
+    encoded,
+    header,
+    nanoseconds,
+    not_negative,
+    positive,
+    positive_weights,
+    shares_by_priority,
+    whole,
+)
 from scheduler.clock import Clock, SystemClock
 from scheduler.config import project_rules_from, read_settings, rules_for
 from scheduler.core.backoff import RetryBudget
+from scheduler.core.fairness import Weights
 from scheduler.core.gate import Gate
 from scheduler.core.quota import Charge, Dimension, Quota, Refill
 from scheduler.core.reconcile import Account
+from scheduler.core.reserves import Reserves
 from scheduler.engine.admission import Admission
 from scheduler.engine.attempts import RetryPolicy
 from scheduler.engine.events import Event
 from scheduler.engine.leases import SoleOwner
+from scheduler.engine.outlook import Outlook
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.engine.statistics import Statistics, look
@@ -60,6 +72,8 @@ class Scheduler:
         tier: Take the limits that the provider publishes for this tier.
         limits: Limits by model or pattern; they count before the tier's. With neither, limits are learned.
         project_limits: Project -> limits that bind it in addition.
+        reserved: Priority -> share of every limit's level that less important work leaves to it.
+        weights: Tenant -> weight; those not named have 1.
         concurrency: The most requests that may be in flight, over all models.
         max_queued: The most requests that may wait; unbounded if None.
         base_url: Where the provider is, if not at its own address.
@@ -83,6 +97,8 @@ class Scheduler:
         tier: str | int | None = None,
         limits: Limits | None = None,
         project_limits: Mapping[str, Limits] | None = None,
+        reserved: Mapping[int | str, float] | None = None,
+        weights: Mapping[str, float] | None = None,
         concurrency: int | None = None,
         max_queued: int | None = None,
         base_url: str | None = None,
@@ -107,6 +123,8 @@ class Scheduler:
         self._price = _prices(self.provider, named=isinstance(provider, str))
         self._rules = rules_for(self.provider.name, limits, tier)
         self._project_rules = project_rules_from(project_limits)
+        self._reserves = Reserves(shares_by_priority(reserved))
+        self._weights = Weights(positive_weights(weights))
         self._concurrency = None if concurrency is None else whole(concurrency, "concurrency")
         self._max_queued = None if max_queued is None else whole(max_queued, "max_queued")
         self.admission = self._new_admission()
@@ -115,6 +133,7 @@ class Scheduler:
         self._group: anyio.abc.TaskGroup | None = None
         self._closing = False
         self._forked = False
+        self._file: tuple[str | Path, dict[str, Any]] | None = None
         _SCHEDULERS.add(self)
         if registry is not None:
             _register(registry, SchedulerCollector(self.statistics))
@@ -128,17 +147,20 @@ class Scheduler:
         """
         settings = msgspec.structs.asdict(read_settings(path))
         try:
-            return cls(**{**settings, **overrides})
+            scheduler = cls(**{**settings, **overrides})
         except ConfigurationError as error:
             error.file = error.file or str(path)
             raise
+        scheduler._file = (path, overrides)
+        return scheduler
 
     def _new_admission(self) -> Admission:
         return Admission(
             self.provider,
-            ScopeBook(self._rules, self._project_rules, SoleOwner()),
+            ScopeBook(self._rules, self._project_rules, SoleOwner(), weights=self._weights),
             self._clock,
             local=self._local(),
+            reserves=self._reserves,
             max_queued=self._max_queued,
             chance=self._random.random,
             price=self._cost,
@@ -176,6 +198,7 @@ class Scheduler:
         input_tokens: int = 0,
         output_tokens: int = 0,
         priority: int | str = Priority.NORMAL,
+        tenant: str = "",
         project: str | None = None,
         timeout: float | None = None,
     ) -> Waiter:
@@ -191,13 +214,15 @@ class Scheduler:
             input_tokens: Tokens charged to limits of input alone.
             output_tokens: Tokens charged to limits of output alone.
             priority: Who goes first; the lowest.
+            tenant: On whose behalf it is sent; tenants of one priority share by their weights.
             project: Project that it is sent in.
-            timeout: Seconds that it may wait.
+            timeout: Seconds that it may wait. Of one tenant's requests the earliest deadline goes first.
 
         Raises:
             RequestTooLarge: On entering, if it can never go.
             QueueFull: On entering, if as many wait as may.
-            DeadlineUnattainable: On entering, if its turn did not come within *timeout*.
+            DeadlineUnattainable: On entering, if its turn cannot come within *timeout*, or did not.
+            RequestWithdrawn: On entering, if somebody withdrew it.
         """
         charge = not_negative(Charge(requests, tokens, input_tokens, output_tokens, images))
         if type(priority) is not int:
@@ -205,7 +230,7 @@ class Scheduler:
         wait = None if timeout is None else nanoseconds(timeout)
         if self._forked:
             self._warn_forked()
-        return Waiter(self.admission, model, project, charge, priority, timeout=wait)
+        return Waiter(self.admission, model, project, charge, priority, tenant=tenant, timeout=wait)
 
     def reserve_nowait(
         self,
@@ -216,6 +241,8 @@ class Scheduler:
         images: int = 0,
         input_tokens: int = 0,
         output_tokens: int = 0,
+        priority: int | str = Priority.NORMAL,
+        tenant: str = "",
         project: str | None = None,
     ) -> Reservation:
         """Return a reservation at once, or raise an error that says when. See ``reserve``.
@@ -227,7 +254,9 @@ class Scheduler:
         if self._forked:
             self._warn_forked()
         charge = not_negative(Charge(requests, tokens, input_tokens, output_tokens, images))
-        return self.admission.try_now(model, project, charge)
+        return self.admission.try_now(
+            Waiter(self.admission, model, project, charge, priority_of(priority), tenant=tenant)
+        )
 
     def throttled(
         self, *, model: str = "", tokens: int = 0, priority: int | str = Priority.NORMAL, project: str | None = None
@@ -385,7 +414,61 @@ class Scheduler:
             async for result in results:
                 yield result
 
-    # ---- looking and ending
+    # ---- looking, changing and ending
+
+    def waiting(self, most: int = 100) -> list[Outlook]:
+        """Return of *most* requests that wait why they do, behind how many, and until when."""
+        return self.admission.waiting(whole(most, "most"))
+
+    def configure(
+        self,
+        *,
+        tier: str | int | None = None,
+        limits: Limits | None = None,
+        project_limits: Mapping[str, Limits] | None = None,
+        reserved: Mapping[int | str, float] | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        """Change settings while it runs; nobody who waits is dropped, and what is None stays as it is.
+
+        What had been spent of a limit stays spent: a raised limit adds room, a lowered one may leave a debt. See
+        ``Scheduler`` for the arguments; *tier* and *limits* go together.
+
+        Raises:
+            ConfigurationError: If a setting is unusable; then nothing has changed.
+        """
+        rules = self._rules if tier is None and limits is None else rules_for(self.provider.name, limits, tier)
+        projects = self._project_rules if project_limits is None else project_rules_from(project_limits)
+        shares = None if reserved is None else shares_by_priority(reserved)
+        heavier = None if weights is None else positive_weights(weights)
+
+        def change(now: int) -> None:
+            if rules is not self._rules or projects is not self._project_rules:
+                self.admission.book.change(rules, projects, now)
+            if shares is not None:
+                self._reserves.change(shares)
+            if heavier is not None:
+                self._weights.change(heavier)
+
+        self.admission.retune(change)
+        self._rules, self._project_rules = rules, projects
+
+    def reload(self) -> None:
+        """Read the configuration file again and follow its limits, shares and weights. See ``configure``.
+
+        Raises:
+            ConfigurationError: If anything in it is unusable; then nothing has changed.
+            RuntimeError: If the scheduler was not made from a file.
+        """
+        if self._file is None:
+            raise RuntimeError("this scheduler was not made from a file: use configure")
+        path, overrides = self._file
+        settings = {**msgspec.structs.asdict(read_settings(path)), **overrides}
+        try:
+            self.configure(**{name: settings[name] for name in _CHANGEABLE})
+        except ConfigurationError as error:
+            error.file = error.file or str(path)
+            raise
 
     def statistics(self) -> Statistics:
         """Return everything that can be seen, at one instant."""
@@ -446,6 +529,8 @@ def _register(registry: CollectorRegistry, collector: SchedulerCollector) -> Non
             "it already holds the metrics of a scheduler", "registry", "give each scheduler a registry of its own"
         ) from None
 
+
+_CHANGEABLE = ("tier", "limits", "project_limits", "reserved", "weights")
 
 _SCHEDULERS: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
 

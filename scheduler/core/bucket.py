@@ -81,6 +81,13 @@ class Bucket:
             return NEVER
         return self.at + -(-missing // self.rate)
 
+    def ready_after(self, before: int, own: int, now: int) -> int:
+        """Return a lower bound of when *own* scaled units can be taken, after others have taken *before* in turn."""
+        missing = before + min(own, self.capacity) - self.level
+        if missing <= 0:
+            return now
+        return self.at + -(-missing // self.rate) if self.rate else self.ready_at(min(own, self.capacity), now)
+
     def refill(self, since: int, until: int) -> int:
         """Return the scaled units that arrive between two instants, before the cap."""
         return (until - since) * self.rate if until > since else 0
@@ -111,12 +118,16 @@ class Bucket:
         """Go on under another quota of the same refill.
 
         The level first moves to *now* at the old rate; what had been spent stays spent, so that a raised limit adds
-        room and a lowered one may leave a debt. Between windows it is rounded up by less than a scaled unit.
+        room. But a provider that lowers a limit makes no debts, and so neither does this: a lowered limit leaves the
+        bucket empty at worst, except where what was spent comes back piece by piece. Between windows what was spent is
+        rounded up by less than a scaled unit.
         """
         self.advance(now)
-        spent, scale = self.capacity - self.level, self.scale
+        before, spent, scale = self.level, self.capacity - self.level, self.scale
         self._tune(quota)
         self.level = self.capacity - -(-spent * self.scale // scale)
+        if self.quota.refill in {Refill.CONTINUOUS, Refill.FIXED}:
+            self.level = max(self.level, min(0, before * self.scale // scale))
 
     @property
     def whole(self) -> int:
@@ -233,6 +244,9 @@ class ReleaseBucket(Bucket):
 
     def ready_at(self, need: int, now: int) -> int:
         return now if self.level >= need else NEVER
+
+    def ready_after(self, before: int, own: int, now: int) -> int:  # noqa: ARG002 -- places may come back at any instant
+        return now
 
     def refill(self, since: int, until: int) -> int:  # noqa: ARG002 -- nothing arrives by itself
         return 0

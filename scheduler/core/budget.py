@@ -45,12 +45,15 @@ Decision: TypeAlias = Granted | NotUntil | NeverFits
 GRANTED = Granted()
 
 
-def decide(draws: Sequence[Draw], charge: Charge, now: int) -> Decision:
-    """Decide whether a request of *charge* may draw on all of *draws* at *now*. Takes nothing."""
+def decide(draws: Sequence[Draw], charge: Charge, now: int, kept: int = 0) -> Decision:
+    """Decide whether a request of *charge* may draw on all of *draws* at *now*. Takes nothing.
+
+    It leaves *kept* thousandths of every capacity to others.
+    """
     latest = now
     binding = None
     for account, position in draws:
-        ready = account.ready_at(charge[position], now)
+        ready = account.ready_at(charge[position], now, account.bucket.capacity * kept // 1000 if kept else 0)
         if ready > latest:
             latest = ready
             binding = account

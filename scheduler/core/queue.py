@@ -1,79 +1,284 @@
 """The queue of a lane: who goes first among those that draw on the same buckets.
 
-Order is by priority, then arrival; a retry comes back with its first arrival, and so to its old place. The order is
-one comparable key, ``(priority, arrival)``, so that a heap serves it in O(log n), and heads of different lanes compare
-by the same key. Fairness between tenants and deadlines refine the key between those two, and nothing else.
+Order is strict between priorities; between the tenants of one priority by their turns (see ``fairness``); within a
+tenant by deadline, then arrival. A retry comes back with its first arrival, and so to its old place. The order of the
+head is one comparable key, so that heads of different lanes compare by it.
 
-Waiters leave from the middle too, when they are cancelled. Searching them would be O(n), so they are marked and
-skipped when they come up; when more than half of the heap is marked it is rebuilt, which is O(1) amortised.
+So there are three levels: a few priorities, kept sorted; a heap of tenants by their starts; a heap of requests for
+each. A tenant's start moves on when one of its requests is served, here or in another lane of the scope. Starts never
+fall while a tenant waits, so the heap of tenants is repaired only where it is looked at: at its top. Waiters leave from
+the middle too, when they are cancelled; searching them would be O(n), so they lose their *place*, and are skipped when
+they come up. A heap that is half full of those is rebuilt, which is O(1) amortised.
+
+**Who stands where.** Each request can be told how many go before it. A search tree would answer exactly, and would cost
+more than the heap itself. Instead the numbers that wait are summed in blocks of 256 arrivals and in blocks of those:
+two additions a request, and an answer that is exact for up to 512 of a tenant and within 256 beyond. What goes before
+it of the other tenants follows from the weights.
 """
 
 import heapq
-from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from bisect import insort
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any, Generic, Protocol, TypeVar
+
+from scheduler.core.fairness import INTERACTIVE, PROMOTED, Fairness, Tenant, Turns, Weights
+from scheduler.core.quota import Charge
+
+_SMALL = 64
+_BLOCK, _SUPERBLOCK = 8, 16  # bits of the arrival
+_EXACT = 512  # requests of a tenant that are counted one by one
+
+Key = tuple[int, int, int, int]
+"""Priority, the tenant's start on the virtual time of all, deadline, arrival."""
 
 
 class Queued(Protocol):
     """What a queue holds."""
 
     priority: int
+    tenant: str
+    deadline: int
+    """An instant, or ``NEVER``."""
     arrival: int
-    gone: bool
-    """Set by the queue when it left."""
+    charge: Charge
+    place: Any
+    """Its entry, set by the queue; None when it does not wait, or not any more."""
 
 
 Item = TypeVar("Item", bound=Queued)
 
 
+class _Place(Generic[Item]):
+    """The requests of one tenant, of one priority."""
+
+    __slots__ = ("_blocks", "_superblocks", "heap", "live", "tenant", "units", "weight")
+
+    def __init__(self, tenant: Tenant, weight: int, positions: int) -> None:
+        self.tenant = tenant
+        self.weight = weight
+        self.heap: list[tuple[int, int, Item]] = []
+        self.live = 0
+        self.units = [0] * positions
+        self._blocks: dict[int, int] = {}
+        self._superblocks: dict[int, int] = {}
+
+    def push(self, item: Item) -> None:
+        item.place = entry = (item.deadline, item.arrival, item)
+        heapq.heappush(self.heap, entry)
+        self.live += 1
+        arrival = item.arrival
+        block, superblock = arrival >> _BLOCK, arrival >> _SUPERBLOCK
+        self._blocks[block] = self._blocks.get(block, 0) + 1
+        self._superblocks[superblock] = self._superblocks.get(superblock, 0) + 1
+
+    def first(self) -> Item:
+        """Return the first; there is one."""
+        heap = self.heap
+        while (entry := heap[0])[2].place is not entry:
+            heapq.heappop(heap)
+        item: Item = entry[2]
+        return item
+
+    def forget(self, item: Item) -> None:
+        """Take an item out of the sums, and drop those who left if they are too many."""
+        self.live -= 1
+        _subtract(self._blocks, item.arrival >> _BLOCK)
+        _subtract(self._superblocks, item.arrival >> _SUPERBLOCK)
+        if len(self.heap) > 2 * self.live + _SMALL:
+            self.heap = [entry for entry in self.heap if entry[2].place is entry]
+            heapq.heapify(self.heap)
+
+    def before(self, deadline: int, arrival: int) -> int:
+        """Return how many go before a request with that deadline and arrival."""
+        if self.live <= _EXACT:
+            mine = (deadline, arrival)
+            return sum(entry[2].place is entry and entry[:2] < mine for entry in self.heap)
+        superblock, block = arrival >> _SUPERBLOCK, arrival >> _BLOCK
+        whole = sum(number for each, number in self._superblocks.items() if each < superblock)
+        first = superblock << (_SUPERBLOCK - _BLOCK)
+        return whole + sum(self._blocks.get(each, 0) for each in range(first, block))
+
+
+def _subtract(sums: dict[int, int], block: int) -> None:
+    number = sums[block] - 1
+    if number:
+        sums[block] = number
+    else:
+        del sums[block]
+
+
+class _Class(Generic[Item]):
+    """All requests of one priority."""
+
+    __slots__ = ("heap", "live", "now", "places", "priority", "turns", "units", "weight")
+
+    def __init__(self, priority: int, turns: Turns, positions: int) -> None:
+        self.priority = priority
+        self.turns = turns
+        self.now = turns.now  # start of whoever went last, here
+        self.places: dict[str, _Place[Item]] = {}
+        self.heap: list[tuple[int, int, _Place[Item]]] = []
+        self.live = 0
+        self.units = [0] * positions
+        self.weight = 0  # of all tenants that wait
+
+    def first(self) -> _Place[Item]:
+        """Return the tenant whose turn it is, repairing the heap on the way; there is one."""
+        heap = self.heap
+        while True:
+            start, number, place = heap[0]
+            if not place.live:
+                heapq.heappop(heap)
+            elif place.tenant.start != start:
+                heapq.heapreplace(heap, (place.tenant.start, number, place))
+            else:
+                return place
+
+
 class Queue(Generic[Item]):
-    """A priority queue with removal from the middle."""
+    """The requests that wait in one lane."""
 
-    __slots__ = ("_gone", "_heap")
+    __slots__ = ("_classes", "_fairness", "_indexed", "_number", "_order", "_positions", "_size")
 
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Item]] = []
-        self._gone = 0
+    def __init__(self, fairness: Fairness | None = None, positions: Sequence[int] = (0,)) -> None:
+        """Begin empty.
+
+        Args:
+            fairness: The turns of the lane's scope.
+            positions: Dimensions whose charges are summed, as positions in a ``Charge``.
+        """
+        self._fairness = fairness or Fairness(Weights())
+        self._positions = tuple(positions)
+        self._indexed = tuple(enumerate(positions))
+        self._classes: dict[int, _Class[Item]] = {}
+        self._order: list[int] = []
+        self._size = 0
+        self._number = count()
 
     def __len__(self) -> int:
-        return len(self._heap) - self._gone
-
-    def __bool__(self) -> bool:
-        return len(self._heap) > self._gone
+        return self._size
 
     def __iter__(self) -> Iterator[Item]:
         """Iterate in no particular order."""
-        return (item for _, _, item in self._heap if not item.gone)
+        for each in self._classes.values():
+            for place in each.places.values():
+                yield from (entry[2] for entry in place.heap if entry[2].place is entry)
 
     def push(self, item: Item) -> None:
         """Add an item. Arrivals are unique."""
-        item.gone = False
-        heapq.heappush(self._heap, (item.priority, item.arrival, item))
+        each = self._classes.get(item.priority) or self._open(item.priority)
+        place = each.places.get(item.tenant) or self._admit(each, item.tenant)
+        place.push(item)
+        each.live += 1
+        self._size += 1
+        charge = item.charge
+        for index, position in self._indexed:
+            units = charge[position]
+            place.units[index] += units
+            each.units[index] += units
 
     def head(self) -> Item | None:
         """Return the first item without removing it, or None."""
-        heap = self._heap
-        while heap:
-            item = heap[0][2]
-            if not item.gone:
-                return item
-            heapq.heappop(heap)
-            self._gone -= 1
-        return None
+        return self._first_class().first().first() if self._size else None
 
-    def pop(self) -> Item:
-        """Remove and return the first item; the queue must not be empty."""
-        while True:
-            item = heapq.heappop(self._heap)[2]
-            if not item.gone:
-                item.gone = True
-                return item
-            self._gone -= 1
+    def key(self) -> Key:
+        """Return the head's key; the queue must not be empty."""
+        each = self._first_class()
+        place = each.first()
+        head = place.first()
+        priority = PROMOTED if each.priority == self._fairness.promoted else each.priority
+        return (priority, place.tenant.start + each.turns.offset, head.deadline, head.arrival)
+
+    def pop(self, head: Item, cost: int = 0) -> bool:
+        """Remove the head, which costs *cost*, and return whether the lowest class may go now and might not before."""
+        each = self._classes[head.priority]
+        place = each.places[head.tenant]
+        tenant = place.tenant
+        heapq.heappop(place.heap)
+        each.now = max(each.now, tenant.start)
+        each.turns.served(tenant, cost)
+        promoted = self._fairness.served(head.priority, cost)
+        self._leave(each, place, head)
+        return promoted
 
     def remove(self, item: Item) -> None:
         """Remove an item that is in the queue, wherever it stands."""
-        item.gone = True
-        self._gone += 1
-        if self._gone * 2 > len(self._heap) and self._gone > 64:  # noqa: PLR2004 -- small heaps are not worth it
-            self._heap = [entry for entry in self._heap if not entry[2].gone]
-            heapq.heapify(self._heap)
-            self._gone = 0
+        each = self._classes[item.priority]
+        self._leave(each, each.places[item.tenant], item)
+
+    def units(self, position: int) -> int:
+        """Return what all that wait are charged of the dimension at a position."""
+        index = self._positions.index(position)
+        return sum(each.units[index] for each in self._classes.values())
+
+    def before(self, item: Item) -> tuple[int, list[int]]:
+        """Return how many go before an item, which need not be in the queue, and their units by position."""
+        number = 0
+        units = [0] * len(self._positions)
+        for priority in self._order:
+            if priority >= item.priority:
+                break
+            higher = self._classes[priority]
+            number += higher.live
+            units = [one + other for one, other in zip(units, higher.units, strict=True)]
+        each = self._classes.get(item.priority)
+        if each is None:
+            return number, units
+        own = each.places.get(item.tenant)
+        mine = own.before(item.deadline, item.arrival) if own is not None else 0
+        if own is not None and mine:
+            number += mine
+            units = [one + other * mine // own.live for one, other in zip(units, own.units, strict=True)]
+        others = each.live - (own.live if own is not None else 0)
+        if others:
+            weight = self._fairness.weights.of(item.tenant)
+            rest = each.weight - (own.weight if own is not None else 0)
+            theirs = min(others, (mine + 1) * rest // weight)
+            number += theirs
+            total = [one - other for one, other in zip(each.units, own.units, strict=True)] if own else each.units
+            units = [one + other * theirs // others for one, other in zip(units, total, strict=True)]
+        return number, units
+
+    # ---- parts
+
+    def _first_class(self) -> _Class[Item]:
+        first = self._order[0]
+        if first > INTERACTIVE and (lowest := self._fairness.promoted) is not None and lowest in self._classes:
+            return self._classes[lowest]
+        return self._classes[first]
+
+    def _open(self, priority: int) -> _Class[Item]:
+        insort(self._order, priority)
+        turns = self._fairness.turns(priority)
+        each: _Class[Item] = _Class(priority, turns, len(self._positions))
+        self._classes[priority] = each
+        self._fairness.came(priority)
+        return each
+
+    def _admit(self, each: _Class[Item], name: str) -> _Place[Item]:
+        tenant = each.turns.enter(name, each.now)
+        place: _Place[Item] = _Place(tenant, self._fairness.weights.of(name), len(self._positions))
+        each.places[name] = place
+        each.weight += place.weight
+        heapq.heappush(each.heap, (tenant.start, next(self._number), place))
+        return place
+
+    def _leave(self, each: _Class[Item], place: _Place[Item], item: Item) -> None:
+        item.place = None
+        place.forget(item)
+        each.live -= 1
+        self._size -= 1
+        charge = item.charge
+        for index, position in self._indexed:
+            units = charge[position]
+            place.units[index] -= units
+            each.units[index] -= units
+        if not place.live:
+            each.turns.leave(place.tenant)
+            del each.places[place.tenant.name]
+            each.weight -= place.weight
+            if not each.live:
+                del self._classes[each.priority]
+                self._order.remove(each.priority)
+                self._fairness.left(each.priority)

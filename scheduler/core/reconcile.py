@@ -185,8 +185,11 @@ class Account:
 
     # ---- deciding
 
-    def ready_at(self, units: int, now: int) -> int:
-        """Return the first instant from *now* on at which a request of *units* may go, or ``NEVER``."""
+    def ready_at(self, units: int, now: int, kept: int = 0) -> int:
+        """Return the first instant from *now* on at which a request of *units* may go, or ``NEVER``.
+
+        It leaves *kept* scaled units to others, if the capacity allows that.
+        """
         bucket = self.bucket
         bucket.advance(now)
         if not self.known:
@@ -197,7 +200,8 @@ class Account:
                 return NEVER  # larger than a limit that is not certain: alone, from a full bucket
             need = bucket.capacity
         doubt = self._doubt(now) if self.blind <= self._tuning.blind else 0
-        ready = now if bucket.level >= need + self.cushion + doubt else self._covered_at(need, doubt, now)
+        keep = self.cushion + kept
+        ready = now if bucket.level >= need + keep + doubt else self._covered_at(need, keep, doubt, now)
         if self.pace is not None:
             ready = max(ready, self.pace.ready_at(need, now))
         return ready
@@ -238,14 +242,14 @@ class Account:
         unconfirmed = (self.total - self.anchored_total) * bucket.scale
         return max(0, unconfirmed - bucket.rate * (now - max(self._began, self.anchored)))
 
-    def _covered_at(self, need: int, doubt: int, now: int) -> int:
+    def _covered_at(self, need: int, keep: int, doubt: int, now: int) -> int:
         """Solve level(t) >= min(need + keep + doubt(t), ceiling), where doubt falls as fast as the level rises."""
         bucket = self.bucket
         ceiling = max(need, bucket.capacity * self._tuning.ceiling // 1000)
         full = bucket.ready_at(ceiling, now)
-        missing = need + self.cushion - bucket.level
+        missing = need + keep - bucket.level
         if missing > doubt or not doubt:
-            return min(full, bucket.ready_at(need + self.cushion, now))
+            return min(full, bucket.ready_at(need + keep, now))
         return min(full, now - (-(missing + doubt) // (2 * bucket.rate)))
 
     # ---- spending

@@ -1,63 +1,44 @@
 """Admission: the only place where a request is let through.
 
-Everything is decided synchronously under one uncontended lock that is never held across an await: a decision takes
-microseconds, so that threads and loops may share one admission without a lock of each kind. What has been decided is
-acted on after the lock is released: waiters are woken, listeners are told.
-
-Finalizers may run anywhere, also under the lock, and a coroutine that is thrown away leaves its blocks in one. So
-whoever ends a reservation or leaves the queue never waits for the lock: where it is taken, he leaves what he has to say
-in ``_chores``. Whoever takes the lock carries these out first, and looks again after he let go of it.
+Requests come in (``enter``, ``try_now``), wait, and are let through in the order of the dispatcher; their answers and
+ends come back (``learn``, ``ended``) and free others. See ``monitor`` for the lock.
 """
 
 import contextlib
-import logging
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count
-from typing import Any, TypeVar
+from itertools import count, islice
+from typing import TypeVar
 
 from scheduler.clock import Clock
 from scheduler.core.backoff import Backoff
+from scheduler.core.bucket import NEVER
 from scheduler.core.budget import GRANTED, Draw, decide, too_large
-from scheduler.core.quota import SECOND, Charge
-from scheduler.core.reconcile import Account
+from scheduler.core.quota import SECOND
+from scheduler.core.reserves import Reserves
 from scheduler.engine.deadlines import Deadlines
 from scheduler.engine.dispatch import Dispatcher
-from scheduler.engine.events import Admitted, Event, LimitChanged
+from scheduler.engine.events import Admitted, LimitChanged
 from scheduler.engine.lane import Blocker, Lane, mask_of
+from scheduler.engine.lanes import LaneBook
 from scheduler.engine.learning import Learner, told
-from scheduler.engine.parking import AsyncHost, Host, HostGone, Hosts, ThreadHost, current_host
+from scheduler.engine.monitor import Idler, Monitor
+from scheduler.engine.outlook import Outlook, expect, name_of, outlook
+from scheduler.engine.parking import AsyncHost, Host, Hosts, ThreadHost, current_host
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.engine.tally import Tally
 from scheduler.engine.timer import Timer
 from scheduler.engine.waiter import Waiter
-from scheduler.errors import DeadlineUnattainable, QueueFull, RequestTooLarge
+from scheduler.errors import DeadlineUnattainable, QueueFull, RequestTooLarge, RequestWithdrawn, SchedulerError
 from scheduler.providers.base import Provider, Reading, Usage
-
-logger = logging.getLogger("scheduler")
-
-_LANES_KNOWN = 10_000
 
 Seen = TypeVar("Seen")
 
 
-class Idler:
-    """A task that waits until all is quiet."""
-
-    __slots__ = ("host", "slot")
-
-    def __init__(self, host: AsyncHost) -> None:
-        self.host = host
-        self.slot: Any = None
-
-
-_SLEEPERS = (Waiter, Idler)
-
-
-class Admission:
+class Admission(Monitor):
     """Lets requests through in order, as their scopes' accounts allow."""
 
     def __init__(
@@ -67,6 +48,7 @@ class Admission:
         clock: Clock,
         *,
         local: Scope | None = None,
+        reserves: Reserves | None = None,
         max_queued: int | None = None,
         chance: Callable[[], float],
         price: Callable[[str, Usage], float],
@@ -78,28 +60,25 @@ class Admission:
             book: Finds the scopes of a model.
             clock: Where instants come from.
             local: A scope of this process's own that every request draws on, such as its concurrency.
+            reserves: Levels that are kept for more important work.
             max_queued: The most that may wait; unbounded if None.
             chance: Draws evenly from [0, 1), for the jitter of pauses.
             price: What a model's usage costs in US dollars.
         """
+        super().__init__(clock)
         self.provider = provider
-        self.clock = clock
         self.book = book
         self.tally = Tally(price)
-        self.listeners: list[Callable[[Event], None]] = []
         self.local = local
         self.max_queued = max_queued
         self.queued = 0
-        self._lock = threading.Lock()
+        self.lanes = LaneBook(book, local, Reserves() if reserves is None else reserves)
+        """All lanes; to be looked at under ``look``."""
         self._dispatcher = Dispatcher()
         self._learner = Learner(provider, book, Backoff(), chance)
         self._timer = Timer(self._tick, self._timer_lost)
         self._arrivals = count(1)
-        self._known: dict[tuple[str, str | None, int], Lane] = {}
-        self._lanes: dict[tuple[tuple[int, ...], int], Lane] = {}
         self._deadlines = Deadlines()
-        self._chores: deque[Callable[[], None]] = deque()  # to be done under the lock
-        self._news: deque[Waiter | Idler | Event] = deque()  # to be woken, or told, outside it
         self._idlers: list[Idler] = []
         self._jobs = 0
         self._hosts = Hosts()
@@ -119,47 +98,44 @@ class Admission:
         finally:
             self._later(partial(self._count_jobs, -1))
 
-    def try_now(self, model: str, project: str | None, charge: Charge) -> Reservation:
-        """Let a request through at once, or say when it could go.
-
-        Raises:
-            RequestTooLarge: If it can never go.
-            DeadlineUnattainable: If it cannot go now; ``expected_wait`` says when it could, were it alone.
-        """
-        try:
-            with self._lock:
-                now = self._begin()
-                lane = self._lane(model, project, mask_of(charge), now)
-                reservation = self._grant_now(lane, model, charge, now)
-                if reservation is None:
-                    self._refuse_too_large(lane, charge)
-                    raise self._unattainable(lane, charge, now, 0)
-        finally:
-            if self._chores or self._news:
-                self._after()
-        if self.listeners:
-            self._tell(_admitted(reservation))
-        return reservation
-
     def enter(self, waiter: Waiter, *, blocking: bool) -> Reservation | None:
         """Let a request through at once, or queue it and return None: it sleeps in its task, or *blocking* in a thread.
 
         Raises:
             RequestTooLarge: If it can never go.
             QueueFull: If as many wait as may.
+            DeadlineUnattainable: If its deadline cannot be met, even if nobody else comes.
         """
-        charge = waiter.charge
+        return self._enter(waiter, lambda: ThreadHost(self.clock) if blocking else current_host(self._hosts))
+
+    def try_now(self, waiter: Waiter) -> Reservation:
+        """Let a request through at once, or say when it could go.
+
+        Raises:
+            RequestTooLarge: If it can never go.
+            DeadlineUnattainable: If it cannot go now; ``expected_wait`` says when it could.
+        """
+        reservation = self._enter(waiter, None)
+        assert reservation is not None
+        return reservation
+
+    def _enter(self, waiter: Waiter, find_host: Callable[[], AsyncHost | ThreadHost] | None) -> Reservation | None:
+        """Let a request through, or queue it; or if there is no host on which it could sleep, turn it away."""
         try:
             with self._lock:
                 now = self._begin()
-                lane = self._lane(waiter.model, waiter.project, mask_of(charge), now)
-                waiter.reservation = reservation = self._grant_now(lane, waiter.model, charge, now)
+                lane = self.lanes.find(waiter.model, waiter.project, mask_of(waiter.charge), now)
+                waiter.reservation = reservation = self._grant_now(lane, waiter, now)
                 if reservation is None:
-                    self._refuse_too_large(lane, charge)
-                    self._refuse_full(lane, now)
-                    self._enqueue(waiter, lane, now, blocking=blocking)
-                    self._conclude(now)
-                    return None
+                    self._refuse_too_large(lane, waiter)
+                    waiter.queue(lane, waiter.arrival or next(self._arrivals), now)
+                    if find_host is None:
+                        reservation = self._pass_by(waiter, lane, now)
+                    else:
+                        self._refuse_full(lane, now)
+                        self._refuse_late(lane, waiter, now)
+                        self._enqueue(waiter, lane, now, find_host())
+                        return None
         finally:
             if self._chores or self._news:
                 self._after()
@@ -167,28 +143,87 @@ class Admission:
             self._tell(_admitted(reservation))
         return reservation
 
-    def _grant_now(self, lane: Lane, model: str, charge: Charge, now: int) -> Reservation | None:
+    def _grant_now(self, lane: Lane, waiter: Waiter, now: int) -> Reservation | None:
         """Grant without queueing, where nobody waits for anything that this request draws on."""
         if lane.queue or (self._dispatcher.busy and self._dispatcher.anyone_at(lane)):
             return None
         for gate in lane.gates:
             if gate.window and gate.ready_at(now) > now:
                 return None
-        if decide(lane.draws, charge, now) is not GRANTED:
+        kept = lane.reserves.kept_from(waiter.priority) if lane.reserves.kept else 0
+        if decide(lane.draws, waiter.charge, now, kept) is not GRANTED:
             return None
-        self.tally.admitted(0)
-        return Reservation(self, lane, model, charge, lane.spend(charge, now), now, 0)
+        return self._reserve(lane, waiter, lane.spend(waiter.charge, now), now, 0)
 
-    def _enqueue(self, waiter: Waiter, lane: Lane, now: int, *, blocking: bool) -> None:
-        host: AsyncHost | ThreadHost = ThreadHost(self.clock) if blocking else current_host(self._hosts)
-        waiter.queue(lane, waiter.arrival or next(self._arrivals), now, host)
-        lane.push(waiter)
+    def _pass_by(self, waiter: Waiter, lane: Lane, now: int) -> Reservation:
+        """Queue a request for a moment: it may be more important than those who wait."""
+        lane.queue.push(waiter)
+        self._dispatcher.serve([lane], now)
+        if waiter.place is not None:
+            lane.queue.remove(waiter)
+            self._dispatcher.left(lane, now)
+            self._conclude(now)
+            raise self._unattainable(lane, waiter, now)
+        self._dispatcher.granted.remove(waiter)
+        self._conclude(now)
+        waiter.reservation = self._reserve(lane, waiter, waiter.notes, now, 0)
+        return waiter.reservation
+
+    def _enqueue(self, waiter: Waiter, lane: Lane, now: int, host: AsyncHost | ThreadHost) -> None:
+        waiter.host = host
+        host.prepare(waiter)
+        lane.queue.push(waiter)
         self.queued += 1
         self._timer.joined(host)
-        if waiter.deadline is not None:
+        if waiter.deadline < NEVER:
             self._deadlines.push(waiter, waiter.deadline)
         if lane.queue.head() is waiter:
             self._dispatcher.serve([lane], now)
+        self._conclude(now)
+
+    def _reserve(self, lane: Lane, waiter: Waiter, notes: tuple[int, ...], now: int, waited: int) -> Reservation:
+        self.tally.admitted(waited)
+        return Reservation(self, lane, waiter.model, waiter.charge, notes, now, waited)
+
+    # ---- while waiting
+
+    def outlook(self, waiter: Waiter) -> Outlook | None:
+        """Return what a request can be told that waits; None if it does not wait."""
+        return self.look(lambda now: None if waiter.place is None else outlook(waiter.lane, waiter, now))
+
+    def waiting(self, most: int) -> list[Outlook]:
+        """Return what *most* of those who wait can be told, lane by lane."""
+        return self.look(
+            lambda now: [
+                outlook(lane, waiter, now)
+                for lane, waiter in islice(((lane, waiter) for lane in self.lanes for waiter in lane.queue), most)
+            ]
+        )
+
+    def reprioritise(self, waiter: Waiter, priority: int) -> bool:
+        """Give a request that waits another priority; it keeps its arrival. Return whether it waited."""
+        with self._lock:
+            now = self._begin()
+            waits = waiter.place is not None
+            if waits and waiter.priority != priority:
+                waiter.lane.queue.remove(waiter)
+                waiter.priority = priority
+                waiter.lane.queue.push(waiter)
+                self._dispatcher.serve([waiter.lane], now)
+                self._conclude(now)
+        self._after()
+        return waits
+
+    def withdraw(self, waiter: Waiter) -> bool:
+        """Have a request that waits fail with ``RequestWithdrawn``; return whether it waited."""
+        with self._lock:
+            now = self._begin()
+            waits = waiter.place is not None
+            if waits:
+                self._fail(waiter, RequestWithdrawn((now - waiter.submitted) / SECOND), now)
+                self._conclude(now)
+        self._after()
+        return waits
 
     # ---- going out
 
@@ -200,7 +235,10 @@ class Admission:
         """Correct the accounts by what an answer says."""
         with self._lock:
             now = self._begin()
-            self._news.extend(self._learner.learn(reservation, reading, now if at is None else min(at, now)))
+            events = self._learner.learn(reservation, reading, now if at is None else min(at, now))
+            self._news.extend(events)
+            if len(self._deadlines) and any(isinstance(event, LimitChanged) for event in events):
+                self._fail_late(now)
             self.tally.answered(reading)
             self._dispatcher.changed(self._concerned(reservation.lane), now)
             self._conclude(now)
@@ -227,16 +265,15 @@ class Admission:
         with self._lock:
             now = self._begin()
             change(now)
-            lanes = list(self._lanes.values())
-            for lane in lanes:
-                lane.rebuild()
-            self._dispatcher.serve((lane for lane in lanes if lane.queue), now)
+            self.lanes.changed()
+            self._fail_late(now)
+            self._dispatcher.serve((lane for lane in self.lanes if lane.queue), now)
             self._conclude(now)
         self._after()
 
     def draws(self, model: str, project: str | None, mask: int) -> tuple[Draw, ...]:
         """Return the accounts that a request draws on whose charge has the dimensions of *mask*."""
-        return self.look(lambda now: self._lane(model, project, mask, now).draws)
+        return self.look(lambda now: self.lanes.find(model, project, mask, now).draws)
 
     def look(self, view: Callable[[int], Seen]) -> Seen:
         """Return what *view* sees at one instant, while nothing moves."""
@@ -274,79 +311,39 @@ class Admission:
         self._chores.clear()
         self._news.clear()
         self._idlers.clear()
-        self._known.clear()
-        self._lanes.clear()
+        self.lanes.clear()
         self.queued = 0
-
-    @property
-    def lanes(self) -> list[Lane]:
-        """All lanes; to be looked at under ``look``."""
-        return list(self._lanes.values())
 
     # ---- under the lock
 
-    def _lane(self, model: str, project: str | None, mask: int, now: int) -> Lane:
-        lane = self._known.get((model, project, mask))
-        if lane is None:
-            lane = self._find_lane(model, project, mask, now)
-        return lane
-
-    def _find_lane(self, model: str, project: str | None, mask: int, now: int) -> Lane:
-        scopes, dropped = self.book.scopes_for(model, project, now)
-        for scope in dropped:
-            self._forget(scope)
-        if self.local is not None:
-            scopes = (*scopes, self.local)
-        key = (tuple(id(scope) for scope in scopes), mask)
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = Lane(scopes, mask)
-            for scope in scopes:
-                scope.lanes.append(lane)
-        if len(self._known) >= _LANES_KNOWN:
-            self._known.clear()
-        self._known[model, project, mask] = lane
-        return lane
-
-    def _forget(self, scope: Scope) -> None:
-        gone = {id(lane) for lane in scope.lanes}
-        self._lanes = {key: lane for key, lane in self._lanes.items() if id(lane) not in gone}
-        self._known = {key: lane for key, lane in self._known.items() if id(lane) not in gone}
-        for other in {id(other): other for lane in scope.lanes for other in lane.scopes}.values():
-            other.lanes = [lane for lane in other.lanes if id(lane) not in gone]
-
-    def _refuse_too_large(self, lane: Lane, charge: Charge) -> None:
-        never = too_large(lane.draws, charge)
+    def _refuse_too_large(self, lane: Lane, waiter: Waiter) -> None:
+        never = too_large(lane.draws, waiter.charge)
         if never is not None:
             account = never.binding
-            requested = charge[account.dimension.position]
+            requested = waiter.charge[account.dimension.position]
             raise RequestTooLarge(account.scope, account.bucket.quota.name, requested, never.largest)
 
     def _refuse_full(self, lane: Lane, now: int) -> None:
         if self.max_queued is not None and self.queued >= self.max_queued:
             raise QueueFull(self.queued, self.max_queued, lane.drain_time(now))
 
-    def _unattainable(self, lane: Lane, charge: Charge, now: int, waited: int) -> DeadlineUnattainable:
-        instant, place = self._dispatcher.outlook(lane, charge, now)
-        expected = None if instant is None else (instant - now) / SECOND
-        name = place.bucket.quota.name if isinstance(place, Account) else ""
-        return DeadlineUnattainable(waited / SECOND, expected, place.scope if place else "", name)
+    def _refuse_late(self, lane: Lane, waiter: Waiter, now: int) -> None:
+        if waiter.deadline < NEVER and expect(lane, waiter, now)[0] > waiter.deadline:
+            raise self._unattainable(lane, waiter, now)
+
+    def _unattainable(self, lane: Lane, waiter: Waiter, now: int) -> DeadlineUnattainable:
+        instant, place, _ = expect(lane, waiter, now)
+        ready, blocker = self._dispatcher.outlook(lane, waiter, now)
+        if ready > instant:
+            instant, place = ready, blocker
+        expected = None if instant >= NEVER else (instant - now) / SECOND
+        waited = (now - waiter.submitted) / SECOND
+        return DeadlineUnattainable(waited, expected, place.scope if place else "", name_of(place))
 
     def _concerned(self, lane: Lane) -> list[Blocker]:
         return [*lane.gates, *(account for account, _ in lane.draws)]
 
     # ---- under the lock: what happens
-
-    def _begin(self) -> int:
-        """Carry out what was left to be done, and return the instant. First thing under the lock."""
-        if self._chores:
-            self._do_chores()
-        return self.clock.now()
-
-    def _do_chores(self) -> None:
-        while self._chores:
-            self._chores.popleft()()
-        self._conclude(self.clock.now())
 
     def _end(self, reservation: Reservation, usage: Usage | None) -> None:
         now = self.clock.now()
@@ -357,7 +354,7 @@ class Admission:
             self._dispatcher.changed(self._concerned(reservation.lane), now)
 
     def _leave(self, waiter: Waiter) -> None:
-        if not waiter.gone:
+        if waiter.place is not None:
             self._remove(waiter, self.clock.now())
         else:
             self._pass_on(waiter)
@@ -371,7 +368,7 @@ class Admission:
         """Take out all waiters of a host whose loop has ended."""
         self._timer.gone(host)
         now = self.clock.now()
-        for waiter in [waiter for lane in self._lanes.values() for waiter in lane.queue if waiter.host is host]:
+        for waiter in [waiter for lane in self.lanes for waiter in lane.queue if waiter.host is host]:
             self._remove(waiter, now)
 
     def _pass_on(self, waiter: Waiter) -> None:
@@ -387,33 +384,39 @@ class Admission:
         self._jobs += change
 
     def _remove(self, waiter: Waiter, now: int) -> None:
-        waiter.lane.remove(waiter)
+        waiter.lane.queue.remove(waiter)
         self.queued -= 1
         self._timer.left(waiter.host)
-        if waiter.deadline is not None:
+        if waiter.deadline < NEVER:
             self._deadlines.left()
         self._dispatcher.left(waiter.lane, now)
 
+    def _fail(self, waiter: Waiter, error: SchedulerError, now: int) -> None:
+        waiter.error = error
+        self._remove(waiter, now)
+        self._news.append(waiter)
+
+    def _fail_late(self, now: int) -> None:
+        """Limits have changed: turn away whose deadlines cannot be met any more."""
+        for waiter in self._deadlines.waiters():
+            if expect(waiter.lane, waiter, now)[0] > waiter.deadline:
+                self._fail(waiter, self._unattainable(waiter.lane, waiter, now), now)
+
     def _conclude(self, now: int) -> None:
         """Make reservations of what was granted, and set the timer. Last thing under the lock where anyone waits."""
-        while (late := self._deadlines.pop_due(now)) is not None:
-            late.error = self._unattainable(late.lane, late.charge, now, now - late.submitted)
-            self._remove(late, now)
-            self._news.append(late)
+        while (late := self._deadlines.pop_due(now) or self._dispatcher.pop_doomed()) is not None:
+            self._fail(late, self._unattainable(late.lane, late, now), now)
         granted = self._dispatcher.granted
         for host, number in Counter(waiter.host for waiter in granted).items():
             self._timer.left(host, number)
         self.queued -= len(granted)
         for waiter in granted:
-            waited = now - waiter.submitted
-            self.tally.admitted(waited)
-            if waiter.deadline is not None:
+            if waiter.deadline < NEVER:
                 self._deadlines.left()
-            reservation = Reservation(self, waiter.lane, waiter.model, waiter.charge, waiter.notes, now, waited)
-            waiter.reservation = reservation
+            waiter.reservation = self._reserve(waiter.lane, waiter, waiter.notes, now, now - waiter.submitted)
             self._news.append(waiter)
             if self.listeners:
-                self._news.append(_admitted(reservation))
+                self._news.append(_admitted(waiter.reservation))
         granted.clear()
         if self._idlers and self._idle:
             self._news.extend(self._idlers)
@@ -427,48 +430,6 @@ class Admission:
             self._timer.at(instant, now)
 
     # ---- outside the lock
-
-    def _later(self, chore: Callable[[], None]) -> None:
-        """Have something done under the lock: now, or by him who holds it."""
-        self._chores.append(chore)
-        self._try_chores()
-
-    def _try_chores(self) -> None:
-        while self._chores and self._lock.acquire(blocking=False):
-            try:
-                self._do_chores()
-            finally:
-                self._lock.release()
-            self._deliver()
-
-    def _after(self) -> None:
-        self._deliver()
-        self._try_chores()
-
-    def _deliver(self) -> None:
-        """Wake and tell. Whoever comes first takes an item, of all threads."""
-        while True:
-            try:
-                item = self._news.popleft()
-            except IndexError:
-                return
-            if not isinstance(item, _SLEEPERS):
-                self._tell(item)
-                continue
-            try:
-                item.host.wake(item)
-            except HostGone:
-                if isinstance(item, Waiter):
-                    self._chores.append(partial(self._lose, item))
-
-    def _tell(self, event: Event) -> None:
-        if isinstance(event, LimitChanged):
-            _log(event)
-        for listener in tuple(self.listeners):
-            try:
-                listener(event)
-            except Exception:
-                logger.exception("a listener failed on %s", type(event).__name__)
 
     def _tick(self) -> None:
         with self._lock:
@@ -485,16 +446,3 @@ class Admission:
 
 def _admitted(reservation: Reservation) -> Admitted:
     return Admitted(reservation.lane.name, reservation.model, reservation.charge, reservation.waited / SECOND)
-
-
-def _log(change: LimitChanged) -> None:
-    if change.before is None:
-        logger.info("%s: the %s limit is %d, as the provider says", change.scope, change.quota, change.after)
-    else:
-        logger.warning(
-            "%s: the %s limit is %d, not %d, as the provider says",
-            change.scope,
-            change.quota,
-            change.after,
-            change.before,
-        )

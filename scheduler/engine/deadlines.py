@@ -33,15 +33,19 @@ class Deadlines:
         """A waiter that has a deadline waits no more."""
         self._over += 1
         if self._over * 2 > len(self._heap) > _SMALL:
-            self._heap = [entry for entry in self._heap if not entry[2].gone]
+            self._heap = [entry for entry in self._heap if entry[2].place is not None]
             heapq.heapify(self._heap)
             self._over = 0
+
+    def waiters(self) -> list[Waiter]:
+        """Return all who still wait."""
+        return [entry[2] for entry in self._heap if entry[2].place is not None]
 
     def first(self) -> int | None:
         """Return the earliest deadline of those who still wait."""
         while self._heap:
             deadline, _, waiter = self._heap[0]
-            if not waiter.gone:
+            if waiter.place is not None:
                 return deadline
             self._pop()
         return None
@@ -53,5 +57,5 @@ class Deadlines:
 
     def _pop(self) -> Waiter:
         waiter = heapq.heappop(self._heap)[2]
-        self._over -= waiter.gone
+        self._over -= waiter.place is None
         return waiter

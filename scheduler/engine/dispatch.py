@@ -27,19 +27,21 @@ from itertools import count
 
 from scheduler.core.bucket import NEVER
 from scheduler.core.budget import NotUntil, decide
+from scheduler.core.queue import Key
 from scheduler.core.quota import Charge
 from scheduler.core.reconcile import Account
 from scheduler.engine.lane import Blocker, Lane
+from scheduler.engine.outlook import expect
 from scheduler.engine.waiter import Waiter
 
-_Entry = tuple[int, int, int, Lane]
-"""Priority and arrival of a lane's head, a number that keeps lanes from being compared, and the lane."""
+_Entry = tuple[Key, int, Lane]
+"""Key of a lane's head, a number that keeps lanes from being compared, and the lane."""
 
 
 class Dispatcher:
     """Decides who goes next. Not thread-safe; every method is called under the admission's lock."""
 
-    __slots__ = ("_claims", "_instants", "_lines", "_number", "_scheduled", "granted")
+    __slots__ = ("_claims", "_doomed", "_instants", "_lines", "_number", "_scheduled", "granted")
 
     def __init__(self) -> None:
         self.granted: list[Waiter] = []
@@ -49,6 +51,7 @@ class Dispatcher:
         self._instants: list[tuple[int, int, Blocker]] = []
         self._scheduled: dict[Blocker, int] = {}
         self._number = count()
+        self._doomed: list[Waiter] = []
 
     @property
     def busy(self) -> bool:
@@ -61,7 +64,7 @@ class Dispatcher:
         for lane in lanes:
             self._make_ready(lane, ready)
         while ready:
-            self._try(heapq.heappop(ready)[3], now, ready)
+            self._try(heapq.heappop(ready)[2], now, ready)
 
     def changed(self, blockers: Iterable[Blocker], now: int) -> None:
         """Try the lanes at the front of the lines of *blockers*, which may be able to pay now."""
@@ -93,7 +96,7 @@ class Dispatcher:
 
     def left(self, lane: Lane, now: int) -> None:
         """A waiter has left the middle or the head of a lane's queue."""
-        if lane.claimant is not None and lane.claimant.gone:
+        if lane.claimant is not None and lane.claimant.place is None:
             self.serve([lane], now)
 
     def anyone_at(self, lane: Lane) -> bool:
@@ -102,20 +105,24 @@ class Dispatcher:
             return True
         return any(self._front(account) is not None or account in self._claims for account, _ in lane.draws)
 
-    def outlook(self, lane: Lane, charge: Charge, now: int) -> tuple[int | None, Blocker | None]:
-        """Return when a request could go if nobody stood before it (None: no instant), and what holds it back."""
-        blocker, instant = _blocker(lane, charge, now)
-        return (None if instant >= NEVER else instant), blocker
+    def outlook(self, lane: Lane, waiter: Waiter, now: int) -> tuple[int, Blocker | None]:
+        """Return when a request could go if nobody stood before it, or ``NEVER``, and what holds it back."""
+        blocker, instant = _blocker(lane, waiter.charge, waiter.priority, now)
+        return instant, blocker
 
-    def _entry(self, head: Waiter, lane: Lane) -> _Entry:
-        return (head.priority, head.arrival, next(self._number), lane)
+    def pop_doomed(self) -> Waiter | None:
+        """Return a head whose deadline cannot be met any more, if there is one."""
+        while self._doomed:
+            waiter = self._doomed.pop()
+            if waiter.place is not None:
+                return waiter
+        return None
 
     # ---- one lane
 
     def _make_ready(self, lane: Lane, ready: list[_Entry]) -> None:
-        head = lane.queue.head()
-        if head is not None:
-            heapq.heappush(ready, self._entry(head, lane))
+        if lane.queue:
+            heapq.heappush(ready, (lane.queue.key(), next(self._number), lane))
         else:
             self._advance_lines(self._unclaim(lane), lane, ready)
 
@@ -125,17 +132,24 @@ class Dispatcher:
         while (head := queue.head()) is not None:
             if lane.claimant is not None and lane.claimant is not head:
                 freed += self._unclaim(lane)
+            if ready and ready[0][0] < (key := queue.key()):  # a better lane is to be tried
+                heapq.heappush(ready, (key, next(self._number), lane))
+                break
             if self._lines and self._held_by_rival(lane, head, now, freed):
                 break
-            blocker, instant = _blocker(lane, head.charge, now)
+            blocker, instant = _blocker(lane, head.charge, head.priority, now)
             if blocker is not None:
+                if head.deadline < instant and head.deadline < expect(lane, head, now)[0]:
+                    self._doomed.append(head)
                 self._line_up(lane, head, blocker, instant, freed)
                 break
             if lane.claimant is not None:
                 freed += self._unclaim(lane)
-            lane.pop()
+            promoted = lane.pop(head)
             self.granted.append(head)
             head.notes = lane.spend(head.charge, now)
+            if promoted:
+                self._look_again(lane, ready)
         else:
             freed += self._unclaim(lane)
         if freed:
@@ -143,26 +157,35 @@ class Dispatcher:
 
     def _held_by_rival(self, lane: Lane, head: Waiter, now: int, freed: list[Blocker]) -> bool:
         """Join the line of an account or gate at which a better lane stands, if there is one."""
-        key = (head.priority, head.arrival)
+        key = lane.queue.key()
         for gate in lane.gates:
             front = self._front(gate)
-            if front is not None and front is not lane and _key(front) < key:
+            if front is not None and front is not lane and front.queue.key() < key:
                 self._line_up(lane, head, gate, NEVER, freed)
                 return True
         for account, position in lane.draws:
             front = self._front(account)
-            if front is not None and front is not lane and _key(front) < key:
+            if front is not None and front is not lane and front.queue.key() < key:
                 self._line_up(lane, head, account, NEVER, freed)
                 return True
             for rival in self._claims.get(account, ()):
-                if rival is lane or rival.claimant is None or _key(rival) > key:
+                if rival is lane or rival.claimant is None or not rival.queue or rival.queue.key() > key:
                     continue
                 theirs = rival.claimant.charge[position]
-                instant = account.spares_at(head.charge[position], theirs, rival.ready_at, now)
+                until = (
+                    rival.ready_at if rival.ready_at > now else NEVER
+                )  # it may not be the first of its line any more
+                instant = account.spares_at(head.charge[position], theirs, until, now)
                 if instant > now:
                     self._line_up(lane, head, account, instant, freed)
                     return True
         return False
+
+    def _look_again(self, lane: Lane, ready: list[_Entry]) -> None:
+        """The lowest class of the lane's scope has earned its turn: it may be the head of other lanes."""
+        for other in lane.scopes[0].lanes if lane.scopes else ():
+            if other is not lane and other.queue:
+                self._make_ready(other, ready)
 
     # ---- lines and claims
 
@@ -178,7 +201,8 @@ class Dispatcher:
             lane.claimant = None
         if lane.claimant is not head:
             lane.claimant = head
-            heapq.heappush(self._lines.setdefault(blocker, []), self._entry(head, lane))
+            lane.standing = next(self._number)
+            heapq.heappush(self._lines.setdefault(blocker, []), (lane.queue.key(), lane.standing, lane))
         lane.ready_at = instant
         if instant < NEVER and self._scheduled.get(blocker, NEVER) > instant:
             self._scheduled[blocker] = instant
@@ -202,35 +226,33 @@ class Dispatcher:
     def _advance_lines(self, freed: list[Blocker], lane: Lane, ready: list[_Entry]) -> None:
         for blocker in freed:
             front = self._front(blocker)
-            if front is not None and front is not lane and front.claimant is not None:
-                heapq.heappush(ready, self._entry(front.claimant, front))
+            if front is not None and front is not lane:
+                heapq.heappush(ready, (front.queue.key(), next(self._number), front))
 
     def _front(self, blocker: Blocker) -> Lane | None:
-        """Return the first lane in a line, dropping entries that are no longer true."""
+        """Return the first lane in a line, dropping and mending entries that are no longer true."""
         line = self._lines.get(blocker)
         if line is None:
             return None
         while line:
-            priority, arrival, _, lane = line[0]
-            head = lane.claimant
-            if lane.blocker is blocker and head is not None and (head.priority, head.arrival) == (priority, arrival):
+            key, number, lane = line[0]
+            if lane.blocker is not blocker or lane.standing != number or not lane.queue:
+                heapq.heappop(line)
+            elif (present := lane.queue.key()) != key:  # its tenant has been served in another lane
+                heapq.heapreplace(line, (present, number, lane))
+            else:
                 return lane
-            heapq.heappop(line)
         del self._lines[blocker]
         return None
 
 
-def _key(lane: Lane) -> tuple[int, int]:
-    assert lane.claimant is not None
-    return (lane.claimant.priority, lane.claimant.arrival)
-
-
-def _blocker(lane: Lane, charge: Charge, now: int) -> tuple[Blocker | None, int]:
+def _blocker(lane: Lane, charge: Charge, priority: int, now: int) -> tuple[Blocker | None, int]:
     """Return what holds a request back and until when, or None and now."""
     for gate in lane.gates:
         if gate.window and (instant := gate.ready_at(now)) > now:
             return gate, instant
-    decision = decide(lane.draws, charge, now)
+    kept = lane.reserves.kept_from(priority) if lane.reserves.kept else 0
+    decision = decide(lane.draws, charge, now, kept)
     if isinstance(decision, NotUntil):
         return decision.binding, NEVER if decision.instant is None else decision.instant
     return None, now

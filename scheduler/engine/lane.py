@@ -6,6 +6,7 @@ from scheduler.core.gate import Gate
 from scheduler.core.queue import Queue
 from scheduler.core.quota import SECOND, Charge, Dimension
 from scheduler.core.reconcile import Account
+from scheduler.core.reserves import Reserves
 from scheduler.engine.scopes import Scope
 from scheduler.engine.waiter import Waiter
 
@@ -17,7 +18,7 @@ class Lane:
     """The queue of requests that draw on the same accounts, and what it waits for."""
 
     __slots__ = (
-        "backlog",
+        "_prices",
         "blocker",
         "claimant",
         "claims",
@@ -27,21 +28,28 @@ class Lane:
         "name",
         "queue",
         "ready_at",
+        "reserves",
         "scopes",
+        "standing",
+        "sums",
     )
 
-    def __init__(self, scopes: tuple[Scope, ...], mask: int) -> None:
+    def __init__(self, scopes: tuple[Scope, ...], mask: int, reserves: Reserves | None = None) -> None:
         """Make the lane of the dimensions in *mask* of *scopes*."""
         self.scopes = scopes
         self.mask = mask
         self.name = scopes[0].name if scopes else ""
-        self.backlog = 0  # tokens that its waiters ask for
-        self.queue: Queue[Waiter] = Queue()
+        self.reserves = Reserves() if reserves is None else reserves
+        positions = _positions(mask)
+        self.sums = {position: index for index, position in enumerate(positions)}
+        self.queue: Queue[Waiter] = Queue(scopes[0].fairness if scopes else None, positions)
         self.blocker: Blocker | None = None
         self.ready_at = 0
         self.claimant: Waiter | None = None  # the head for which the claims are held
+        self.standing = -1  # the number of its entry in the blocker's line
         self.claims: list[Account] = []  # accounts that held it back before its present blocker did
         self.draws: tuple[Draw, ...] = ()
+        self._prices: tuple[tuple[int, int], ...] = ()
         self.gates = tuple(scope.gate for scope in scopes)
         self.rebuild()
 
@@ -54,21 +62,24 @@ class Lane:
             if self.mask >> account.dimension.position & 1
         )
 
-    def push(self, waiter: Waiter) -> None:
-        """Queue a waiter."""
-        self.queue.push(waiter)
-        self.backlog += waiter.charge.tokens
+        prices: dict[int, int] = {}
+        for account, position in self.draws:
+            quota = account.bucket.quota
+            if account.known and quota.window:
+                prices[position] = max(1, prices.get(position, 0), quota.window // quota.amount)
+        self._prices = tuple(prices.items())
 
-    def pop(self) -> Waiter:
-        """Take the head out of the queue."""
-        waiter = self.queue.pop()
-        self.backlog -= waiter.charge.tokens
-        return waiter
+    def cost(self, charge: Charge) -> int:
+        """Return the nanoseconds in which the scarcest limit brings a charge; where none is known, 1 ms a token."""
+        cost = 0
+        for position, price in self._prices:  # every request comes by here: no generator
+            part = charge[position] * price
+            cost = max(cost, part)
+        return cost or (charge.tokens or charge.images or charge.requests) * _UNPRICED
 
-    def remove(self, waiter: Waiter) -> None:
-        """Take a waiter out of the queue, wherever it stands."""
-        self.queue.remove(waiter)
-        self.backlog -= waiter.charge.tokens
+    def pop(self, head: Waiter) -> bool:
+        """Take the head out of the queue; say whether the lowest class may go now and might not before."""
+        return self.queue.pop(head, self.cost(head.charge))
 
     def drain_time(self, now: int) -> float | None:
         """Return the seconds until all who wait could have gone, as far as limits tell; None if only ends free them."""
@@ -76,7 +87,7 @@ class Lane:
         for account, position in self.draws:
             bucket = account.bucket
             if account.known and bucket.rate:
-                units = self.backlog if position == Dimension.TOKENS.position else len(self.queue)
+                units = self.queue.units(position)
                 longest = max(longest, (units * bucket.scale - bucket.level) // bucket.rate)
         return longest / SECOND if longest > 0 else None
 
@@ -90,7 +101,12 @@ class Lane:
         return take(self.draws, charge, now)
 
 
+_UNPRICED = 1_000_000
 _ALWAYS = 1 << Dimension.CONCURRENCY.position
+
+
+def _positions(mask: int) -> tuple[int, ...]:
+    return tuple(position for position in range(Dimension.CONCURRENCY.position) if mask >> position & 1)
 
 
 def mask_of(charge: Charge) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from scheduler.core.fairness import Fairness, Weights
 from scheduler.core.gate import Gate
 from scheduler.core.quota import HOUR, MINUTE, Dimension, Quota
 from scheduler.core.reconcile import Account
@@ -60,6 +61,7 @@ class Scope:
     local: bool = False
     """Whether it binds this process only, and no provider speaks of it."""
     lanes: "list[Lane]" = field(default_factory=list)
+    fairness: Fairness = field(default_factory=lambda: Fairness(Weights()))
 
     def account_for(self, dimension: Dimension, window: int | None, limit: int) -> Account | None:
         """Return the account that an observation speaks of, or None if there is none yet.
@@ -105,6 +107,7 @@ class ScopeBook:
         source: AccountSource,
         *,
         learn: bool = True,
+        weights: Weights | None = None,
     ) -> None:
         """Begin with *rules* for the organization and *project_rules* by project.
 
@@ -112,6 +115,7 @@ class ScopeBook:
             rules: The organization's rules.
             project_rules: Rules by project name.
             source: Where accounts come from.
+            weights: The weights of tenants.
             learn: Whether models without a rule are learned; otherwise nothing binds them.
         """
         self._rules: dict[str | None, tuple[Rule, ...]] = {
@@ -120,11 +124,43 @@ class ScopeBook:
         }
         self._source = source
         self.learn = learn
+        self.weights = Weights() if weights is None else weights
         self._scopes: dict[tuple[str | None, str], Scope] = {}
         self._learned: dict[str, Scope] = {}
+        self._left: list[Scope] = []  # named no more, with somebody in them
 
     def __iter__(self) -> Iterator[Scope]:
-        return iter([*self._scopes.values(), *self._learned.values()])
+        return iter([*self._scopes.values(), *self._learned.values(), *self._left])
+
+    def change(self, rules: Iterable[Rule], project_rules: Mapping[str, Iterable[Rule]], now: int) -> None:
+        """Go on under other rules. Who waits stays where he is, under the limits that his scope has now.
+
+        A scope that no rule names any more keeps its limits for those who wait in it, and gets nobody new.
+        """
+        self._rules = {None: tuple(rules), **{name: tuple(each) for name, each in project_rules.items()}}
+        named = {(project, rule.scope): rule for project, each in self._rules.items() for rule in each}
+        for key in [key for key in self._scopes if key not in named]:
+            self._left.append(self._scopes.pop(key))
+        self._left = [scope for scope in self._left if not scope.idle]
+        for key, scope in self._scopes.items():
+            self._follow(scope, named[key], now)
+
+    def _follow(self, scope: Scope, rule: Rule, now: int) -> None:
+        """Give a scope the quotas of a rule: levels go on, less what had been spent."""
+        kept = []
+        for quota in rule.quotas:
+            account = next((each for each in scope.accounts if _alike(each.bucket.quota, quota)), None)
+            if account is None:
+                account = self._source.open(scope.name, quota, now, known=True)
+            elif not account.known or account.bucket.quota != quota:
+                account.retune(quota, now)
+            kept.append(account)
+        if scope.project is None:
+            counted = {quota.dimension for quota in rule.quotas}
+            kept += [each for each in scope.accounts if each.dimension not in counted]
+            counted |= {each.dimension for each in kept}
+            kept += self._unknown(scope.name, {Dimension.REQUESTS, Dimension.TOKENS} - counted, now)
+        scope.accounts = kept
 
     def scopes_for(self, model: str, project: str | None, now: int) -> tuple[tuple[Scope, ...], list[Scope]]:
         """Return the scopes whose accounts a request for *model* draws on, and those that were dropped to make room."""
@@ -147,7 +183,7 @@ class ScopeBook:
             if project is None:
                 counted = {quota.dimension for quota in rule.quotas}
                 accounts += self._unknown(name, {Dimension.REQUESTS, Dimension.TOKENS} - counted, now)
-            self._scopes[key] = Scope(name, project, accounts, Gate(name), configured=True)
+            self._scopes[key] = self._make(name, project, accounts, Gate(name), configured=True)
         return self._scopes[key]
 
     def _learned_scope(self, model: str, now: int, dropped: list[Scope]) -> Scope:
@@ -159,7 +195,8 @@ class ScopeBook:
     def _learn(self, name: str, now: int) -> Scope:
         if name not in self._learned:
             accounts = self._unknown(name, {Dimension.REQUESTS, Dimension.TOKENS}, now)
-            self._learned[name] = Scope(name, None, accounts, Gate(name, probing=True), configured=False, used=now)
+            self._learned[name] = self._make(name, None, accounts, Gate(name, probing=True), configured=False)
+            self._learned[name].used = now
         return self._learned[name]
 
     def _make_room(self, now: int) -> list[Scope]:
@@ -178,11 +215,18 @@ class ScopeBook:
     def _unknown(self, name: str, dimensions: Iterable[Dimension], now: int) -> list[Account]:
         return [self._source.open(name, Quota(each, 1, MINUTE), now, known=False) for each in sorted(dimensions)]
 
+    def _make(self, name: str, project: str | None, accounts: list[Account], gate: Gate, *, configured: bool) -> Scope:
+        return Scope(name, project, accounts, gate, configured, fairness=Fairness(self.weights))
+
     def open_account(self, scope: Scope, quota: Quota, now: int) -> Account:
         """Add an account to a scope, for a limit that was learned."""
         account = self._source.open(scope.name, quota, now, known=True)
         scope.accounts.append(account)
         return account
+
+
+def _alike(one: Quota, other: Quota) -> bool:
+    return (one.dimension, one.window, one.refill) == (other.dimension, other.window, other.refill)
 
 
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}\Z")

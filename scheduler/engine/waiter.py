@@ -14,13 +14,16 @@ from collections.abc import Awaitable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from scheduler.core.bucket import NEVER
 from scheduler.core.quota import Charge
 from scheduler.engine.parking import AsyncHost, ThreadHost
 from scheduler.engine.reservation import Reservation
+from scheduler.priority import priority_of
 
 if TYPE_CHECKING:
     from scheduler.engine.admission import Admission
     from scheduler.engine.lane import Lane
+    from scheduler.engine.outlook import Outlook
     from scheduler.errors import SchedulerError
 
 
@@ -40,23 +43,23 @@ class Waiter(Generator[Any, Any, Reservation]):
         "deadline",
         "entered",
         "error",
-        "gone",
         "host",
         "lane",
         "model",
         "notes",
+        "place",
         "priority",
         "project",
         "reservation",
         "slot",
         "submitted",
+        "tenant",
         "timeout",
     )
 
     lane: "Lane"
     host: AsyncHost | ThreadHost
     submitted: int
-    deadline: int | None
     slot: Any
     notes: tuple[int, ...]
 
@@ -68,6 +71,7 @@ class Waiter(Generator[Any, Any, Reservation]):
         charge: Charge,
         priority: int,
         *,
+        tenant: str = "",
         timeout: int | None = None,
         arrival: int = 0,
     ) -> None:
@@ -79,6 +83,7 @@ class Waiter(Generator[Any, Any, Reservation]):
             project: Project that it is sent in, or None.
             charge: What it is expected to be charged.
             priority: The lowest goes first.
+            tenant: On whose behalf it is sent, or "".
             timeout: Nanoseconds that it may wait, or None.
             arrival: Its place in the order of arrival, if it has one already, or 0.
         """
@@ -87,22 +92,35 @@ class Waiter(Generator[Any, Any, Reservation]):
         self.project = project
         self.charge = charge
         self.priority = priority
+        self.tenant = tenant
         self.timeout = timeout
         self.arrival = arrival
         self.entered = False
-        self.gone = False  # from the queue
+        self.place: Any = None  # in the queue
         self.reservation: Reservation | None = None
 
-    def queue(self, lane: "Lane", arrival: int, now: int, host: AsyncHost | ThreadHost) -> None:
-        """Become one of those who wait in *lane*, at *now*, and sleep on *host*."""
+    def queue(self, lane: "Lane", arrival: int, now: int) -> None:
+        """Become one of those who wait in *lane*, from *now* on."""
         self.lane = lane
         self.arrival = arrival
         self.submitted = now
-        self.deadline = None if self.timeout is None else now + self.timeout
-        self.host = host
+        self.deadline = NEVER if self.timeout is None else now + self.timeout
         self.error: SchedulerError | None = None
         self._asleep: Generator[Any, Any, None] | None = None
-        host.prepare(self)
+
+    # ---- while it waits
+
+    def outlook(self) -> "Outlook | None":
+        """Return why it waits, behind how many, and until when; None if it does not wait."""
+        return self._admission.outlook(self)
+
+    def reprioritise(self, priority: int | str) -> bool:
+        """Give it another priority, in its place by arrival; return whether it waited."""
+        return self._admission.reprioritise(self, priority_of(priority))
+
+    def withdraw(self) -> bool:
+        """Have it fail with ``RequestWithdrawn`` if it waits; return whether it did."""
+        return self._admission.withdraw(self)
 
     # ---- in a task
 

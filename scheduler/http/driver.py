@@ -108,6 +108,7 @@ class Driver:
                 job.project,
                 job.call.charge,
                 job.priority,
+                tenant=job.tenant or "",
                 timeout=left,
                 arrival=arrival,
             )

@@ -253,7 +253,8 @@ def test_whatever_a_file_holds_each_line_is_good_or_bad(tmp_path_factory: pytest
     assume(content[:2] not in {b"\xff\xfe", b"\xfe\xff"})
     with job_file(path, content) as job:
         read = list(job.scan())
-        numbers = [number for number, each in enumerate(content.split(b"\n"), 1) if each.removeprefix(BOM).strip()]
+        contents = enumerate(content.removeprefix(BOM).split(b"\n"), 1)
+        numbers = [number for number, each in contents if each.strip()]
         assert [each.line for each in read] == numbers
         for each in read:
             assert isinstance(each, BadLine) or isinstance(json.loads(job.load(each)), dict)

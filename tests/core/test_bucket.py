@@ -133,14 +133,17 @@ def test_released_units_come_back_by_release_only() -> None:
     assert bucket.ready_at(1, DAY) == DAY
 
 
-def test_retuning_adds_room_or_leaves_a_debt() -> None:
-    """A raised limit adds the difference, a lowered one may leave less than nothing."""
+def test_retuning_adds_room_and_makes_no_debts() -> None:
+    """A raised limit adds the difference, a lowered one takes it as far as it is there; a debt stays one."""
     bucket = bucket_for(quota(100), 0)
     bucket.take(80 * bucket.scale)
     bucket.retune(quota(150), 0)
     assert bucket.whole == 70
     bucket.retune(quota(50), 0)
-    assert bucket.whole == -30
+    assert bucket.whole == 0
+    bucket.take(10 * bucket.scale)
+    bucket.retune(quota(20), 0)
+    assert bucket.whole == -10
 
 
 def test_retuning_to_the_same_limit_again_and_again_loses_nothing() -> None:

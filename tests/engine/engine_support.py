@@ -33,6 +33,22 @@ def at_once(limit: dict[str, int] | None = None, **settings: Any) -> Recorder:
     return Recorder(limits=None if limit is None else {"m": limit}, seed=1, **settings)
 
 
+def emptied(limit: dict[str, int], **settings: Any) -> Recorder:
+    """Return the same past its slow start, with nothing left in its buckets."""
+    scheduler = at_once(limit, **settings)
+    scheduler.reserve_nowait("m").cancel()
+
+    def empty(now: int) -> None:
+        for scope in scheduler.admission.book:
+            for account in scope.accounts:
+                account.bucket.advance(now)
+                account.bucket.level = account.cushion if account.known else 0
+                account.pace = None
+
+    scheduler.admission.retune(empty)
+    return scheduler
+
+
 def spend(scheduler: Scheduler, number: int, **charge: Any) -> None:
     """Send requests that take no time."""
     for _ in range(number):
@@ -71,7 +87,8 @@ def is_quiet(scheduler: Scheduler) -> bool:
         seen.queued
         or seen.in_flight
         or any(scope.in_flight or scope.queued for scope in seen.scopes)
-        or any(lane.backlog for lane in admission.lanes)
+        or any(lane.queue.units(position) for lane in admission.lanes for position in lane.sums)
+        or any(scope.fairness._waiting for scope in admission.book)
         or dispatcher.busy
         or dispatcher._claims
         or admission._timer._waiters

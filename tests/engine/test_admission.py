@@ -93,9 +93,9 @@ def test_nowait_is_granted_exactly_when_it_said(on_virtual_time: Run) -> None:
     assert caught.value.expected_wait is not None
     assert caught.value.scope == "m"
     assert caught.value.quota in {"rpm", "tpm"}
-    lane = scheduler.admission.lanes[0]
-    instant, _ = scheduler.admission._dispatcher.outlook(lane, Charge(1, 123), 0)
-    assert instant is not None
+    lane = next(iter(scheduler.admission.lanes))
+    waiter = Waiter(scheduler.admission, "m", None, Charge(1, 123), 50)
+    instant, _ = scheduler.admission._dispatcher.outlook(lane, waiter, 0)
     assert caught.value.expected_wait == instant / 1e9
     clock.instant = instant - 1
     with pytest.raises(DeadlineUnattainable):
@@ -171,7 +171,7 @@ def test_cancelled_task_granted_meanwhile(on_virtual_time: Run) -> None:
                 group.start_soon(one, index)
             await anyio.wait_all_tasks_blocked()
             granted = len(log.grants)
-            lane = scheduler.admission.lanes[0]
+            lane = next(iter(scheduler.admission.lanes))
             for index in range(granted, 40, 2):  # step to just when the next is due, let it be granted, cancel it
                 wait = (lane.ready_at - scheduler.admission.clock.now()) / 1e9
                 await anyio.sleep(max(0.0, wait))
@@ -375,7 +375,7 @@ def test_ends_left_by_others_count_for_the_next(on_virtual_time: Run) -> None:
         held[0].settle()  # another thread's, in the moment that a third holds the lock
         admission._lock.release()
         scheduler.reserve_nowait("m").settle()
-        lane = admission.lanes[0]
+        lane = next(iter(admission.lanes))
         grant = admission._grant_now
 
         def settled_meanwhile(*args: Any) -> Any:
@@ -393,11 +393,11 @@ def test_ends_left_by_others_count_for_the_next(on_virtual_time: Run) -> None:
 
 def test_the_memory_of_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many names come, the ways from names to lanes are bounded."""
-    monkeypatch.setattr("scheduler.engine.admission._LANES_KNOWN", 10)
+    monkeypatch.setattr("scheduler.engine.lanes.NAMES_KNOWN", 10)
     scheduler = Recorder(limits={"*": {"concurrency": 1}})
     for index in range(35):
         scheduler.reserve_nowait(f"name-{index}").settle()
-        assert len(scheduler.admission._known) <= 10
+        assert len(scheduler.admission.lanes._known) <= 10
     assert len(scheduler.admission.lanes) == 1
 
 
@@ -691,6 +691,18 @@ def test_a_deadline_heap_does_not_keep_who_has_gone(on_virtual_time: Run) -> Non
         async with anyio.create_task_group() as group:
             for _ in range(1000):
                 group.start_soon(one)
+        assert len(scheduler.admission._deadlines) <= 64
+
+        async def important() -> None:
+            async with scheduler.reserve("m", timeout=90_000, priority="interactive"):
+                await anyio.sleep(0.001)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(200):
+                group.start_soon(one)
+                group.start_soon(important)
+            await anyio.sleep(0.15)
+            assert len(scheduler.admission._deadlines) >= 250
         assert len(scheduler.admission._deadlines) <= 64
         assert is_quiet(scheduler)
 

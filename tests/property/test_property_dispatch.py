@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING, cast
 
 from hypothesis import given, settings, strategies as st
 
-from scheduler.clock import SystemClock
 from scheduler.core.budget import tickets_of
+from scheduler.core.fairness import Fairness, Weights
 from scheduler.core.gate import Gate
 from scheduler.core.quota import MINUTE, SECOND, Charge, Dimension, Quota, Refill
 from scheduler.core.reconcile import NOTES, Account
 from scheduler.engine.dispatch import Dispatcher
 from scheduler.engine.lane import Lane, mask_of
-from scheduler.engine.parking import ThreadHost
 from scheduler.engine.scopes import Scope
 from scheduler.engine.waiter import Waiter
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from scheduler.engine.admission import Admission
 
 NOBODY = cast("Admission", None)  # nobody enters here
-HOST = ThreadHost(SystemClock())  # nobody sleeps here
 TICKS = 40
 """How often time may be called for one waiter, before it counts as a livelock."""
 
@@ -32,7 +30,14 @@ class Hall:
         self.dispatcher = Dispatcher()
         names = [f"own {index}" for index in range(own)] + [f"shared {index}" for index in range(len(shared))]
         self.scopes = [
-            Scope(name, None, [Account(each, 0, scope=name)], Gate(name), configured=True)
+            Scope(
+                name,
+                None,
+                [Account(each, 0, scope=name)],
+                Gate(name),
+                configured=True,
+                fairness=Fairness(Weights(floor=0.0)),
+            )
             for name, each in zip(names, [quota] * own + shared, strict=True)
         ]
         self.lanes = [Lane(tuple(self.scopes[index] for index in each), mask_of(Charge(tokens=1))) for each in lanes]
@@ -43,10 +48,10 @@ class Hall:
 
     def join(self, lane: int, tokens: int, priority: int = 0) -> Waiter:
         waiter = Waiter(NOBODY, "", None, Charge(tokens=tokens), priority)
-        waiter.queue(self.lanes[lane], self.arrivals, self.now, HOST)
+        waiter.queue(self.lanes[lane], self.arrivals, self.now)
         self.arrivals += 1
         self.waiting[waiter.arrival] = waiter
-        waiter.lane.push(waiter)
+        waiter.lane.queue.push(waiter)
         if waiter.lane.queue.head() is waiter:
             self.dispatcher.serve([waiter.lane], self.now)
         self.collect()
@@ -54,7 +59,7 @@ class Hall:
 
     def leave(self, waiter: Waiter) -> None:
         del self.waiting[waiter.arrival]
-        waiter.lane.remove(waiter)
+        waiter.lane.queue.remove(waiter)
         self.dispatcher.left(waiter.lane, self.now)
         self.collect()
 
