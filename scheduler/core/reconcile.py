@@ -44,12 +44,13 @@ its turn.
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scheduler.core.bucket import NEVER, Bucket, bucket_for
 from scheduler.core.limits import LimitWatch, Verdict
 from scheduler.core.pace import Pace
 from scheduler.core.quota import MINUTE, SECOND, Dimension, Quota, Refill
+from scheduler.core.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +145,23 @@ class Account:
     )
 
     def __init__(
-        self, quota: Quota, now: int, *, known: bool = True, scope: str = "", tuning: Tuning = DEFAULT
+        self,
+        quota: Quota,
+        now: int,
+        *,
+        known: bool = True,
+        scope: str = "",
+        tuning: Tuning = DEFAULT,
+        schedule: Schedule | None = None,
     ) -> None:
-        """Begin with a full bucket of *quota*; if not *known*, the quota only says what is counted, and over what."""
+        """Begin with a full bucket of *quota*; if not *known*, the quota only says what is counted, and over what.
+
+        *schedule* says when fixed windows begin that follow the wall clock.
+        """
         self._tuning = tuning
         self.scope = scope
         self.dimension: Dimension = quota.dimension
-        self.bucket: Bucket = bucket_for(quota, now)
+        self.bucket: Bucket = bucket_for(quota, now, schedule=schedule)
         self.known = known
         self.confirmed = known
         self.limits = LimitWatch()
@@ -559,7 +570,7 @@ class Account:
         bucket = self.bucket
         old = bucket.quota
         burst = limit * old.burst // old.amount if self.known else limit
-        quota = Quota(old.dimension, limit, old.window, max(1, burst), old.refill, old.anchor)
+        quota = replace(old, amount=limit, burst=max(1, burst))
         self.limits.adopted(old if self.known else None, limit)
         if self.pace is not None and self.known:
             self.pace.restart(max(1, 2000 * old.amount // limit) if limit > old.amount else 2000, now)
@@ -601,8 +612,7 @@ class Account:
         """The first refusal ever, without a number: a full bucket and its refill have been spent."""
         window = self.bucket.quota.window
         limit = max(self.spent * window // (window + now - self._began), 2 * ticket.charged, 1)
-        quota = self.bucket.quota
-        self.bucket = bucket_for(Quota(quota.dimension, limit, quota.window, 0, quota.refill, quota.anchor), now, 0)
+        self.bucket = self.bucket.anew(replace(self.bucket.quota, amount=limit, burst=0), now, 0)
         self.known = True
         self.pace = None
 
