@@ -84,10 +84,10 @@ def bucket_for(quota: Quota, now: int, level: int | None = None, schedule: Sched
     Raises:
         ValueError: If windows follow the wall clock and there is no schedule.
     """
+    if quota.floating:
+        return SlidingBucket(quota, now, level)  # holds wherever the provider's windows begin
     if quota.refill is not Refill.FIXED:
         return _KINDS[quota.refill](quota, now, level)
-    if not quota.dated:
-        return SlidingBucket(quota, now, level)  # holds wherever the provider's windows begin
     if quota.zone and schedule is None:
         raise ValueError(f"windows that begin by the wall clock of {quota.zone} need a schedule")
     return FixedBucket(quota, now, level, schedule)

@@ -114,7 +114,7 @@ class Quota:
             raise ValueError(f"a {self.refill.value} quota of {self.window} ns cannot follow the wall clock")
         if self.slack < 0 or 4 * self.slack > self.window or (self.slack and self.refill not in _WINDOWED):
             raise ValueError(f"a {self.refill.value} quota's slack is at most a quarter of its window")
-        if fixed and not self.dated and self.burst != self.amount:
+        if self.floating and self.burst != self.amount:
             raise ValueError("the burst of a fixed quota without an anchor is its amount")
         if self.spread and not (fixed and self.dated and 0 < self.spread <= WHOLE and self.burst == self.amount):
             raise ValueError("a quota's spread is up to 1000, for fixed windows of known instants without a burst")
@@ -123,6 +123,11 @@ class Quota:
     def dated(self) -> bool:
         """Whether it is known when its fixed windows begin."""
         return bool(self.zone) or self.anchor is not None
+
+    @property
+    def floating(self) -> bool:
+        """Whether it has fixed windows and nobody knows when they begin."""
+        return self.refill is Refill.FIXED and not self.dated
 
     @property
     def name(self) -> str:

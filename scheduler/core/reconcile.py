@@ -244,8 +244,8 @@ class Account:
 
     def _doubt(self, now: int) -> int:
         bucket = self.bucket
-        if not self._flying or not bucket.rate:
-            return 0
+        if not self._flying or (not bucket.rate and self.anchored >= 0):
+            return 0  # what comes all at once is doubted once: before anything has confirmed the level
         unconfirmed = (self.total - self.anchored_total) * bucket.scale
         return max(0, unconfirmed - bucket.rate * (now - max(self._began, self.anchored)))
 
@@ -255,6 +255,8 @@ class Account:
         ceiling = max(need, bucket.capacity * self._tuning.ceiling // 1000)
         full = bucket.ready_at(ceiling, now)
         missing = need + self.cushion - bucket.level
+        if not bucket.rate:
+            return min(full, bucket.ready_at(need + self.cushion + doubt, now))
         if missing > doubt or not doubt:
             return min(full, bucket.ready_at(need + self.cushion, now))
         return min(full, now - (-(missing + doubt) // (2 * bucket.rate)))
@@ -426,15 +428,21 @@ class Account:
             if not changed and bucket.level > believed:
                 self._put(believed)
         elif self.known:
-            self._puzzle = (sent, ticket.charged)
-            since = bucket.rate * (now - sent) - (self.total - ticket.total) * bucket.scale
-            self._put(min(bucket.level, ticket.charged * bucket.scale // 2 + since))
+            self._suspect(ticket, sent, now)
         else:
             self._guess(ticket, now)
         if event:
             self._event(now)
         self.cushion = self._size_cushion(now)
         return changed
+
+    def _suspect(self, ticket: Ticket, sent: int, now: int) -> None:
+        """A refusal without numbers: there was less than its charge, if it was this bucket that refused."""
+        bucket = self.bucket
+        self._puzzle = (sent, ticket.charged)
+        if bucket.rate or bucket.quota.window <= MINUTE:  # a mere suspicion must not cost the rest of a day
+            since = bucket.rate * (now - sent) - (self.total - ticket.total) * bucket.scale
+            self._put(min(bucket.level, ticket.charged * bucket.scale // 2 + since))
 
     def assume(self, window: int) -> None:
         """Take it that the limit, which is not known yet, is over *window* nanoseconds."""
@@ -529,11 +537,13 @@ class Account:
     def _size_cushion(self, now: int) -> int:
         bucket = self.bucket
         self._size_at = now + SECOND
-        if not self.known or not bucket.rate:
+        if not self.known or bucket.quota.refill is Refill.RELEASE:
             return 0
-        least = min(bucket.rate * self._tuning.least, bucket.capacity // 50)
         most = bucket.capacity * self._tuning.most // 1000  # a limit may have been lowered since the error was seen
-        return min(most, max(least, self._tuning.safety * self.forecast_error(now)))
+        cushion = min(most, self._tuning.safety * self.forecast_error(now))
+        if not bucket.rate:  # what comes all at once has no rate to lower: a part of it is left
+            return max(cushion, bucket.capacity * (WHOLE - self.share) // WHOLE)
+        return max(cushion, min(bucket.rate * self._tuning.least, bucket.capacity // 50))
 
     def _total_at(self, instant: int, *, later: bool) -> int:
         """The total at an instant, to a slot's accuracy: not too small if *later*, else not too large."""
@@ -552,7 +562,7 @@ class Account:
         least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
         low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
         excess, self._excess = self._excess, 0
-        if low > bucket.level:
+        if low > bucket.level and not bucket.quota.floating:  # else nobody knows what has come back since
             surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
             self._excess = min(low - bucket.level, surplus)
         if bucket.level > high:
