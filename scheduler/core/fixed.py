@@ -157,9 +157,14 @@ class FixedBucket(Bucket):
 
     def _turns_at(self, instant: int) -> int:
         """Return the windows given by an instant: as they were, whatever the wall clock says now, or will be."""
+        window = self.schedule.number(instant - self.quota.slack)
         if instant > self.at:
-            return self._turns + self._given.left(self.window, self.schedule.number(instant - self.quota.slack))
-        return next((turns for opened, turns in reversed(self._openings) if opened <= instant), self._openings[0][1])
+            return self._turns + self._given.left(self.window, window)
+        for opened, turns in reversed(self._openings):
+            if opened <= instant:
+                return turns
+        opened, turns = self._openings[0]  # longer ago than is remembered
+        return turns - max(0, self.schedule.number(opened - self.quota.slack) - window)
 
     def ready_at(self, need: int, now: int) -> int:
         self.advance(now)
