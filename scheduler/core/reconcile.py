@@ -71,6 +71,8 @@ class Tuning:
     share_drop: int = 900
     share_climb: int = 3  # a second
     share_least: int = 50
+    burst_drop: int = 700  # where everything comes back at once: one event a window at most
+    burst_climb: int = 20  # a window
 
 
 DEFAULT = Tuning()
@@ -499,10 +501,13 @@ class Account:
             self._climb(now)
 
     def _climb(self, now: int) -> None:
-        if self.blind > self._tuning.blind and now - self._share_at >= SECOND:
-            seconds = (now - self._share_at) // SECOND
-            self.share = min(WHOLE, self.share + self._tuning.share_climb * seconds)
-            self._share_at += seconds * SECOND
+        tuning, climb, span = self._tuning, self._tuning.share_climb, SECOND
+        if not self.bucket.rate:
+            climb, span = tuning.burst_climb, self.bucket.quota.window
+        steps = (now - self._share_at) // span
+        if self.blind > tuning.blind and steps > 0:
+            self.share = min(WHOLE, self.share + climb * steps)
+            self._share_at += steps * span
             self._scale_rate()
 
     def _pace_answered(self, sent: int, now: int) -> None:
@@ -633,7 +638,8 @@ class Account:
         self._hold_until = now + self._hold
         self._set_error(self.forecast_error(now) + self.bucket.capacity * tuning.event_error // 1000, now)
         if self.blind > tuning.blind or self._answers <= tuning.blind:
-            self.share = max(tuning.share_least, self.share * tuning.share_drop // 1000)
+            drop = tuning.share_drop if self.bucket.rate else tuning.burst_drop
+            self.share = max(tuning.share_least, self.share * drop // 1000)
             self._share_at = now
             self._scale_rate()
 
