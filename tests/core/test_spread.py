@@ -62,7 +62,7 @@ class Days:
 
 
 def simulate(bucket: Bucket, share: float, demand: float, days: int = 1) -> Days:
-    """Let interactive requests arrive all day, a *share* of the amount in all, before batch work of *demand* amounts."""
+    """Let interactive requests arrive all day, a *share* of the amount, beside batch work of *demand* amounts."""
     amount, chance, seen = bucket.quota.amount, random.Random(1), Days([[] for _ in range(24 * days)])
     arrivals: list[int] = []
     while not arrivals or arrivals[-1] < days * DAY:
