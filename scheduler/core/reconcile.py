@@ -246,7 +246,7 @@ class Account:
 
     def _doubt(self, now: int) -> int:
         bucket = self.bucket
-        if not self._flying or (not bucket.rate and self.anchored >= 0):
+        if not self._flying or (not bucket.rate and (self.anchored >= 0 or bucket.quota.refill is Refill.RELEASE)):
             return 0  # what comes all at once is doubted once: before anything has confirmed the level
         unconfirmed = (self.total - self.anchored_total) * bucket.scale
         return max(0, unconfirmed - bucket.rate * (now - max(self._began, self.anchored)))
