@@ -77,7 +77,7 @@ class Days:
     def __init__(self, calendar: Calendar, zone: ZoneInfo) -> None:
         self._calendar = calendar
         self._zone = zone
-        self._day = (0, 1, 0)  # begin and end of a day by the wall clock, and its number: most asked for
+        self._day = (0, 0, 0)  # begin and end of a day by the wall clock, and its number: most asked for
 
     def number(self, instant: int) -> int:
         """Return the number of the day in which an instant lies."""
@@ -86,9 +86,9 @@ class Days:
         if begin <= wall < end:
             return number
         number = min(_LAST, datetime.fromtimestamp(wall // SECOND, self._zone).date().toordinal())
-        while wall < self._midnight(number):  # where clocks are set back over midnight a date comes twice
+        if wall < self._midnight(number):  # an hour was skipped from before midnight to after it
             number -= 1
-        while wall >= self._midnight(number + 1):
+        while wall >= self._midnight(number + 1):  # clocks were set back over midnight, or a day was skipped
             number += 1
         self._day = (self._midnight(number), self._midnight(number + 1), number)
         return number

@@ -84,7 +84,9 @@ def test_the_wait_ends_at_midnight_in_the_zone() -> None:
 
 
 @given(
-    zone=st.sampled_from([PACIFIC, "UTC", "America/Havana", "Pacific/Apia", "Asia/Kathmandu", "America/Toronto"]),
+    zone=st.sampled_from(
+        [PACIFIC, "UTC", "America/Havana", "Pacific/Apia", "Asia/Kathmandu", "America/Toronto", "America/St_Johns"]
+    ),
     when=st.datetimes(datetime(1905, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 -- hypothesis wants them naive
     later=st.integers(0, 400 * DAY),
 )
@@ -102,6 +104,17 @@ def test_a_day_whose_midnight_lies_within_a_skipped_hour_begins_after_it() -> No
     clocks = Clocks(local("America/Toronto", 1919, 3, 30, 23, 29) + timedelta(minutes=2))
     schedule = Calendar(clocks).schedule(quota("America/Toronto"))
     assert schedule.number(clocks.now()) == datetime(1919, 3, 30, tzinfo=UTC).toordinal()
+
+
+def test_a_day_that_was_begun_twice_begins_once() -> None:
+    """St. John's went from 00:01 back to 23:01 in 2010: the hour that follows belongs to the day that had begun."""
+    clocks = Clocks(local("America/St_Johns", 2010, 11, 7))
+    schedule = Calendar(clocks).schedule(quota("America/St_Johns"))
+    today = schedule.number(clocks.now())
+    assert today == datetime(2010, 11, 7, tzinfo=UTC).toordinal()
+    clocks.live(HOUR // 2)
+    other = Calendar(clocks).schedule(quota("America/St_Johns"))
+    assert schedule.number(clocks.now()) == other.number(clocks.now()) == today
 
 
 def test_shorter_windows_begin_at_full_minutes_and_hours() -> None:

@@ -8,7 +8,7 @@ it was made, and by then the provider has let go of it, unless it was under way 
 """
 
 from collections import deque
-from itertools import chain
+from itertools import chain, takewhile
 
 from scheduler.core.continuous import NEVER, Bucket
 from scheduler.core.quota import Quota
@@ -43,7 +43,9 @@ class SlidingBucket(Bucket):
 
     def refill(self, since: int, until: int) -> int:
         after, last = since - self._span, until - self._span
-        return sum(units for instant, units in chain(self._past, self._log) if after < instant <= last)
+        past = takewhile(lambda entry: entry[0] > after, reversed(self._past))  # the newest: few lie between
+        coming = takewhile(lambda entry: entry[0] <= last, self._log)
+        return sum(units for instant, units in chain(past, coming) if after < instant <= last)
 
     def ready_at(self, need: int, now: int) -> int:
         self.advance(now)
