@@ -60,6 +60,10 @@ class Bucket:
         """Return the scaled units that arrive between two instants, before the cap."""
         return (until - since) * self.rate if until > since else 0
 
+    def level_at(self, instant: int) -> int:
+        """Return the level at a coming instant if nobody takes anything; the bucket must be advanced."""
+        return min(self.capacity, self.level + self.refill(self.at, instant))
+
     def take(self, scaled: int) -> None:
         """Lower the level, below zero if need be; the bucket must be advanced."""
         self.level -= scaled

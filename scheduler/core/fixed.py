@@ -166,6 +166,10 @@ class FixedBucket(Bucket):
         opened, turns = self._openings[0]  # longer ago than is remembered
         return turns - max(0, self.schedule.number(opened - self.quota.slack) - window)
 
+    def level_at(self, instant: int) -> int:
+        turns = self._turns_at(instant) - self._turns
+        return min(self.capacity, self._after_turn() + (turns - 1) * self.quota.amount) if turns > 0 else self.level
+
     def ready_at(self, need: int, now: int) -> int:
         self.advance(now)
         if self.level >= need:

@@ -226,8 +226,7 @@ class Account:
         need = (self.charge_for(units) + self.charge_for(theirs)) * bucket.scale + self.cushion
         if until >= NEVER:
             return bucket.ready_at(need, now)
-        refilled = min(bucket.capacity, bucket.level + bucket.refill(now, until))
-        return now if refilled >= need else max(until, now + 1)
+        return now if bucket.level_at(until) >= need else max(until, now + 1)
 
     def fits(self, units: int) -> bool:
         """Whether a request of *units* can ever go."""
