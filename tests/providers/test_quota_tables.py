@@ -1,12 +1,14 @@
 """Limits that say how they come back."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scheduler.config import rules_from
 from scheduler.core.quota import DAY, HOUR, MINUTE, SECOND, Dimension, Quota, Refill
-from scheduler.errors import ConfigurationError
+from scheduler.errors import ConfigurationError, DeadlineUnattainable
+from scheduler.facade import Scheduler
 from scheduler.providers.catalogue import parse
 from scheduler.providers.quotas import quota_for
 
@@ -118,3 +120,17 @@ def test_a_published_tier_may_say_when_its_days_begin() -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse(TIERS % "noon", "p.toml")
     assert (raised.value.file, raised.value.key) == ("p.toml", "group[0].tiers.free.rpd.resets")
+
+
+def test_a_file_s_tables_are_limits(tmp_path: Path) -> None:
+    """A configuration file writes them as it writes tables; the machine's own clocks tell when days begin."""
+    file = tmp_path / "scheduler.toml"
+    file.write_text('[limits.m]\nrpd = { amount = 2, resets = "midnight UTC" }\n')
+    scheduler = Scheduler.from_file(file)
+    for _ in range(2):
+        scheduler.reserve_nowait("m").settle()
+    with pytest.raises(DeadlineUnattainable) as raised:
+        scheduler.reserve_nowait("m")
+    assert raised.value.quota == "rpd"
+    assert raised.value.expected_wait is not None
+    assert 0 < raised.value.expected_wait <= DAY // SECOND + 10
