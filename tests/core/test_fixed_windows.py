@@ -81,6 +81,16 @@ def test_what_is_given_back_near_the_instant_counts_in_neither() -> None:
     assert bucket.level == 70
 
 
+def test_what_came_longer_ago_than_is_remembered_is_reckoned() -> None:
+    """Answers may come many windows after they were asked for."""
+    bucket = fixed()
+    for number in range(1, 21):
+        bucket.advance(number * MINUTE + SLACK)
+    assert bucket.refill(10 * SECOND, bucket.at) == 20 * 100
+    assert bucket.refill(3 * MINUTE, bucket.at) == 18 * 100
+    assert bucket.refill(19 * MINUTE, bucket.at) == 2 * 100
+
+
 def test_a_day_is_given_when_the_wall_clock_is_set_forward_over_midnight() -> None:
     """The wall clock is all that is known of the provider's day."""
     clock = WallClock()
