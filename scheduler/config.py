@@ -5,7 +5,8 @@ Limits are a mapping of models to limits::
     {"gpt-5-mini": {"rpm": 500, "tpm": 500_000, "rpd": 10_000}, "gpt-4o*": {"tpm": 30_000}, "*": {"rpm": 60}}
 
 A key is a model's name, or a pattern; all models that a pattern matches share its limits. The most particular key
-counts: a name before a pattern, a longer pattern before a shorter one.
+counts: a name before a pattern, a longer pattern before a shorter one. A limit is a number, or a table that says how it
+comes back: see ``scheduler.providers.quotas``.
 """
 
 import re
@@ -81,7 +82,7 @@ def rules_from(limits: Mapping[Any, Any], *, key: str = "limits", file: str = ""
     """Turn limits as people write them into rules.
 
     Args:
-        limits: Model or pattern -> short name of a limit -> amount.
+        limits: Model or pattern -> short name of a limit -> amount, or a table with the amount and how it comes back.
         key: What the mapping is called, for errors.
         file: Where it was read, for errors.
 
@@ -97,11 +98,11 @@ def rules_from(limits: Mapping[Any, Any], *, key: str = "limits", file: str = ""
         if not isinstance(amounts, Mapping) or not amounts:
             raise ConfigurationError("no limits given", f"{key}.{model}", _MEND, file)
         quotas = []
-        for name, amount in amounts.items():
+        for name, limit in amounts.items():
             try:
-                quotas.append(quota_for(name, amount))
+                quotas.append(quota_for(name, limit))
             except ConfigurationError as error:
-                raise ConfigurationError(error.problem, f"{key}.{model}.{name}", error.mend, file) from None
+                raise ConfigurationError(error.problem, f"{key}.{model}.{error.key}", error.mend, file) from None
         rules.append(Rule(model, (model,), tuple(quotas)))
     return tuple(rules)
 

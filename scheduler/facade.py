@@ -58,7 +58,7 @@ from scheduler.tokens.text import TiktokenCounter
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Limits = Mapping[str, Mapping[str, int]]
+Limits = Mapping[str, Mapping[str, int | Mapping[str, Any]]]
 
 
 class Scheduler:
@@ -157,7 +157,7 @@ class Scheduler:
     def _new_admission(self) -> Admission:
         return Admission(
             self.provider,
-            ScopeBook(self._rules, self._project_rules, SoleOwner(), weights=self._weights),
+            ScopeBook(self._rules, self._project_rules, SoleOwner(self._clock), weights=self._weights),
             self._clock,
             local=self._local(),
             reserves=self._reserves,

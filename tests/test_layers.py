@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "scheduler"
 LAYERS = (
     {"errors", "clock"},
     {"priority", "core"},
-    {"tokens"},
+    {"tokens", "calendar"},
     {"providers"},
     {"engine"},
     {"stores", "http", "telemetry"},

@@ -28,213 +28,28 @@ The level is then below zero, and nobody goes before the refill has paid it.
 **The invariant**: ``level <= capacity``, and between two corrections ``level(t) = min(capacity, level + amount·Δt)``
 less what was taken. The other kinds of refill keep the same promises with other formulas:
 
-- *fixed*: ``amount`` arrives at once at ``anchor + k·window``; a wait ends on such an instant.
-- *sliding*: what was taken comes back one window later. The log of charges is kept in at most 1,024 slots a window;
-  a slot comes back when its youngest charge does, which is never too early. For the same reason what is given back
-  is taken off the oldest charges: those that stay come back last.
+- *fixed* (``fixed``): ``amount`` arrives at once at the instants of a schedule; a wait ends on such an instant.
+- *sliding* (``sliding``): what was taken comes back one window later. The log of charges is kept in at most 1,024
+  slots a window; a slot comes back when its youngest charge does, which is never too early. For the same reason what is
+  given back is taken off the oldest charges: those that stay come back last.
 - *release*: what was taken comes back when it is given back, and no instant can be named: ``NEVER``.
 """
 
-from collections import deque
-from itertools import chain
-
+from scheduler.core.continuous import NEVER, Bucket
+from scheduler.core.fixed import FixedBucket
 from scheduler.core.quota import Quota, Refill
+from scheduler.core.schedule import Schedule
+from scheduler.core.sliding import SlidingBucket
 
-NEVER = 1 << 100
-"""An instant that does not come: only a release, an answer or a change of limits can free what waits for it."""
-
-_SLOTS = 1024
-
-
-class Bucket:
-    """A continuously refilled bucket. Levels and needs are in scaled units: whole units times ``scale``."""
-
-    __slots__ = ("at", "capacity", "level", "quota", "rate", "scale")
-
-    def __init__(self, quota: Quota, now: int, level: int | None = None) -> None:
-        """Begin at *now* with *level* whole units, full by default."""
-        self._tune(quota)
-        self.level = self.capacity if level is None else min(level * self.scale, self.capacity)
-        self.at = now
-
-    def _tune(self, quota: Quota) -> None:
-        self.quota = quota
-        self.scale = quota.window
-        self.rate = quota.amount
-        self.capacity = quota.burst * quota.window
-
-    def advance(self, now: int) -> None:
-        """Make the level true at *now*; an instant in the past changes nothing."""
-        span = now - self.at
-        if span > 0:
-            level = self.level + span * self.rate
-            self.level = level if level < self.capacity else self.capacity  # noqa: FURB136 -- the hot path
-            self.at = now
-
-    def ready_at(self, need: int, now: int) -> int:
-        """Return the first instant from *now* on at which the level reaches *need*, if nobody takes anything."""
-        self.advance(now)
-        missing = need - self.level
-        if missing <= 0:
-            return now
-        if need > self.capacity:
-            return NEVER
-        return self.at + -(-missing // self.rate)
-
-    def ready_after(self, before: int, own: int, now: int) -> int:
-        """Return a lower bound of when *own* scaled units can be taken, after others have taken *before* in turn."""
-        missing = before + min(own, self.capacity) - self.level
-        if missing <= 0:
-            return now
-        return self.at + -(-missing // self.rate) if self.rate else self.ready_at(min(own, self.capacity), now)
-
-    def refill(self, since: int, until: int) -> int:
-        """Return the scaled units that arrive between two instants, before the cap."""
-        return (until - since) * self.rate if until > since else 0
-
-    def take(self, scaled: int) -> None:
-        """Lower the level, below zero if need be; the bucket must be advanced."""
-        self.level -= scaled
-
-    def give(self, scaled: int, since: int) -> None:  # noqa: ARG002 -- who keeps a log of charges needs it
-        """Give back what was taken at *since*, not above the capacity; the bucket must be advanced."""
-        self.level = min(self.capacity, self.level + scaled)
-
-    def put(self, level: int) -> None:
-        """Correct the level to *level*, which is at most the capacity; the bucket must be advanced."""
-        self.level = level
-
-    def lacking(self, taken: int, left: int, since: int) -> int:
-        """Return how much of a charge must still be missing: a bucket that filled up meanwhile lacks nothing.
-
-        Args:
-            taken: The charge, in scaled units.
-            left: The level just after it.
-            since: When it was taken.
-        """
-        return max(0, min(taken, self.capacity - left - self.refill(since, self.at)))
-
-    def retune(self, quota: Quota, now: int) -> None:
-        """Go on under another quota of the same refill.
-
-        The level first moves to *now* at the old rate; what had been spent stays spent, so that a raised limit adds
-        room. But a provider that lowers a limit makes no debts, and so neither does this: a lowered limit leaves the
-        bucket empty at worst, except where what was spent comes back piece by piece. Between windows what was spent is
-        rounded up by less than a scaled unit.
-        """
-        self.advance(now)
-        before, spent, scale = self.level, self.capacity - self.level, self.scale
-        self._tune(quota)
-        self.level = self.capacity - -(-spent * self.scale // scale)
-        if self.quota.refill in {Refill.CONTINUOUS, Refill.FIXED}:
-            self.level = max(self.level, min(0, before * self.scale // scale))
-
-    @property
-    def whole(self) -> int:
-        """The level in whole units, rounded down."""
-        return self.level // self.scale
-
-
-class FixedBucket(Bucket):
-    """A bucket that gets its amount at once, at fixed instants. Nothing fractional arrives, so its scale is 1."""
-
-    __slots__ = ()
-
-    def _tune(self, quota: Quota) -> None:
-        self.quota, self.scale, self.rate, self.capacity = quota, 1, 0, quota.burst
-
-    def _windows(self, instant: int) -> int:
-        return (instant - self.quota.anchor) // self.quota.window
-
-    def advance(self, now: int) -> None:
-        if now > self.at:
-            self.level = min(self.capacity, self.level + self.refill(self.at, now))
-            self.at = now
-
-    def refill(self, since: int, until: int) -> int:
-        return max(0, self._windows(until) - self._windows(since)) * self.quota.amount
-
-    def ready_at(self, need: int, now: int) -> int:
-        self.advance(now)
-        missing = need - self.level
-        if missing <= 0:
-            return now
-        if need > self.capacity:
-            return NEVER
-        return self.quota.anchor + (self._windows(self.at) - (-missing // self.quota.amount)) * self.quota.window
-
-
-class SlidingBucket(Bucket):
-    """A bucket that gets each charge back one window after it was taken. Its scale is 1."""
-
-    __slots__ = ("_log", "_past")
-
-    def __init__(self, quota: Quota, now: int, level: int | None = None) -> None:
-        super().__init__(quota, now, None)
-        self._log: deque[tuple[int, int]] = deque()  # (instant of the charge, units), oldest first
-        self._past: deque[tuple[int, int]] = deque(maxlen=_SLOTS)  # what has come back
-        if level is not None and level < quota.burst:
-            self.take(quota.burst - level)
-
-    def _tune(self, quota: Quota) -> None:
-        self.quota, self.scale, self.rate, self.capacity = quota, 1, 0, quota.burst
-
-    def advance(self, now: int) -> None:
-        if now > self.at:
-            log, gone = self._log, now - self.quota.window
-            while log and log[0][0] <= gone:
-                self.level += log[0][1]
-                self._past.append(log.popleft())
-            self.at = now
-
-    def refill(self, since: int, until: int) -> int:
-        after, last = since - self.quota.window, until - self.quota.window
-        return sum(units for instant, units in chain(self._past, self._log) if after < instant <= last)
-
-    def ready_at(self, need: int, now: int) -> int:
-        self.advance(now)
-        missing = need - self.level
-        if missing <= 0:
-            return now
-        for instant, units in self._log:
-            missing -= units
-            if missing <= 0:
-                return max(now, instant + self.quota.window)
-        return NEVER
-
-    def take(self, scaled: int) -> None:
-        self.level -= scaled
-        slot = max(1, self.quota.window // _SLOTS)
-        if self._log and self._log[-1][0] // slot == self.at // slot:
-            scaled += self._log.pop()[1]
-        self._log.append((self.at, scaled))
-
-    def give(self, scaled: int, since: int) -> None:
-        if since + self.quota.window > self.at:  # otherwise it has come back already
-            self.put(min(self.capacity, self.level + scaled))
-
-    def put(self, level: int) -> None:
-        if level < self.level:
-            self.take(self.level - level)  # comes back a window from now, so that the log and the level stay one
-            return
-        given = level - self.level
-        self.level = level
-        while given > 0:
-            instant, taken = self._log.popleft()
-            if taken > given:
-                self._log.appendleft((instant, taken - given))
-            given -= taken
-
-    def retune(self, quota: Quota, now: int) -> None:
-        super().retune(quota, now)
-        self.at = now - 1  # a shorter window may free at once
-        self.advance(now)
+__all__ = ["NEVER", "Bucket", "FixedBucket", "ReleaseBucket", "SlidingBucket", "bucket_for", "eta"]
 
 
 class ReleaseBucket(Bucket):
     """A bucket that refills only by what is given back: concurrency. Its scale is 1."""
 
     __slots__ = ()
+
+    piecemeal = True
 
     def _tune(self, quota: Quota) -> None:
         self.quota, self.scale, self.rate, self.capacity = quota, 1, 0, quota.burst
@@ -245,8 +60,8 @@ class ReleaseBucket(Bucket):
     def ready_at(self, need: int, now: int) -> int:
         return now if self.level >= need else NEVER
 
-    def ready_after(self, before: int, own: int, now: int) -> int:  # noqa: ARG002 -- places may come back at any instant
-        return now
+    def drained_at(self, units: int, now: int) -> int:
+        return now if self.level >= units else NEVER
 
     def refill(self, since: int, until: int) -> int:  # noqa: ARG002 -- nothing arrives by itself
         return 0
@@ -254,12 +69,39 @@ class ReleaseBucket(Bucket):
 
 _KINDS: dict[Refill, type[Bucket]] = {
     Refill.CONTINUOUS: Bucket,
-    Refill.FIXED: FixedBucket,
     Refill.SLIDING: SlidingBucket,
     Refill.RELEASE: ReleaseBucket,
 }
 
 
-def bucket_for(quota: Quota, now: int, level: int | None = None) -> Bucket:
-    """Return a bucket that refills as *quota* says, holding *level* whole units at *now* (full by default)."""
-    return _KINDS[quota.refill](quota, now, level)
+def bucket_for(quota: Quota, now: int, level: int | None = None, schedule: Schedule | None = None) -> Bucket:
+    """Return a bucket that refills as *quota* says, holding *level* whole units at *now* (full by default).
+
+    Args:
+        quota: Its quota.
+        now: The instant.
+        level: Whole units in it.
+        schedule: When fixed windows begin that follow the wall clock.
+
+    Raises:
+        ValueError: If windows follow the wall clock and there is no schedule.
+    """
+    if quota.floating:
+        return SlidingBucket(quota, now, level)  # holds wherever the provider's windows begin
+    if quota.refill is not Refill.FIXED:
+        return _KINDS[quota.refill](quota, now, level)
+    if quota.zone and schedule is None:
+        raise ValueError(f"windows that begin by the wall clock of {quota.zone} need a schedule")
+    return FixedBucket(quota, now, level, schedule)
+
+
+def eta(bucket: Bucket, units: int, now: int) -> int | None:
+    """Return the instant by which *units* can all have been taken if nobody else takes any; None if nobody can tell.
+
+    It answers at submission when a request will be through that has so much before it: *units* is what stands in the
+    line, and its own. Exact where requests are small beside a window's amount (a window's rest that is too small for
+    the next request is not wasted here), for sliding windows to a 1,024th of the window. No windows are stepped
+    through.
+    """
+    instant = bucket.drained_at(units, now)
+    return None if instant >= NEVER else instant

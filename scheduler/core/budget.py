@@ -14,6 +14,7 @@ from typing import TypeAlias
 from scheduler.core.bucket import NEVER
 from scheduler.core.quota import Charge
 from scheduler.core.reconcile import NOTES, Account, Ticket
+from scheduler.core.spread import allowed_at
 
 Draw: TypeAlias = tuple[Account, int]
 """An account, and the position in a ``Charge`` of what it counts."""
@@ -45,15 +46,18 @@ Decision: TypeAlias = Granted | NotUntil | NeverFits
 GRANTED = Granted()
 
 
-def decide(draws: Sequence[Draw], charge: Charge, now: int, kept: int = 0) -> Decision:
+def decide(draws: Sequence[Draw], charge: Charge, now: int, kept: int = 0, *, spread: bool = False) -> Decision:
     """Decide whether a request of *charge* may draw on all of *draws* at *now*. Takes nothing.
 
-    It leaves *kept* thousandths of every capacity to others.
+    It leaves *kept* thousandths of every capacity to others, and with *spread* what the rest of the day is to keep.
     """
     latest = now
     binding = None
     for account, position in draws:
         ready = account.ready_at(charge[position], now, account.bucket.capacity * kept // 1000 if kept else 0)
+        if spread and account.bucket.quota.spread:
+            units = account.charge_for(charge[position]) + account.cushion // account.bucket.scale
+            ready = max(ready, allowed_at(account.bucket, units, now))
         if ready > latest:
             latest = ready
             binding = account

@@ -44,12 +44,13 @@ its turn.
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scheduler.core.bucket import NEVER, Bucket, bucket_for
 from scheduler.core.limits import LimitWatch, Verdict
 from scheduler.core.pace import Pace
 from scheduler.core.quota import MINUTE, SECOND, Dimension, Quota, Refill
+from scheduler.core.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Tuning:
     share_drop: int = 900
     share_climb: int = 3  # a second
     share_least: int = 50
+    burst_drop: int = 700  # where everything comes back at once: one event a window at most
+    burst_climb: int = 20  # a window
 
 
 DEFAULT = Tuning()
@@ -144,13 +147,23 @@ class Account:
     )
 
     def __init__(
-        self, quota: Quota, now: int, *, known: bool = True, scope: str = "", tuning: Tuning = DEFAULT
+        self,
+        quota: Quota,
+        now: int,
+        *,
+        known: bool = True,
+        scope: str = "",
+        tuning: Tuning = DEFAULT,
+        schedule: Schedule | None = None,
     ) -> None:
-        """Begin with a full bucket of *quota*; if not *known*, the quota only says what is counted, and over what."""
+        """Begin with a full bucket of *quota*; if not *known*, the quota only says what is counted, and over what.
+
+        *schedule* says when fixed windows begin that follow the wall clock.
+        """
         self._tuning = tuning
         self.scope = scope
         self.dimension: Dimension = quota.dimension
-        self.bucket: Bucket = bucket_for(quota, now)
+        self.bucket: Bucket = bucket_for(quota, now, schedule=schedule)
         self.known = known
         self.confirmed = known
         self.limits = LimitWatch()
@@ -217,8 +230,7 @@ class Account:
         need = (self.charge_for(units) + self.charge_for(theirs)) * bucket.scale + self.cushion
         if until >= NEVER:
             return bucket.ready_at(need, now)
-        refilled = min(bucket.capacity, bucket.level + bucket.refill(now, until))
-        return now if refilled >= need else max(until, now + 1)
+        return now if bucket.level_at(until) >= need else max(until, now + 1)
 
     def fits(self, units: int) -> bool:
         """Whether a request of *units* can ever go."""
@@ -237,8 +249,8 @@ class Account:
 
     def _doubt(self, now: int) -> int:
         bucket = self.bucket
-        if not self._flying or not bucket.rate:
-            return 0
+        if not self._flying or (not bucket.rate and (self.anchored >= 0 or bucket.quota.refill is Refill.RELEASE)):
+            return 0  # what comes all at once is doubted once: before anything has confirmed the level
         unconfirmed = (self.total - self.anchored_total) * bucket.scale
         return max(0, unconfirmed - bucket.rate * (now - max(self._began, self.anchored)))
 
@@ -248,6 +260,8 @@ class Account:
         ceiling = max(need, bucket.capacity * self._tuning.ceiling // 1000)
         full = bucket.ready_at(ceiling, now)
         missing = need + keep - bucket.level
+        if not bucket.rate:
+            return min(full, bucket.ready_at(need + keep + doubt, now))
         if missing > doubt or not doubt:
             return min(full, bucket.ready_at(need + keep, now))
         return min(full, now - (-(missing + doubt) // (2 * bucket.rate)))
@@ -419,15 +433,21 @@ class Account:
             if not changed and bucket.level > believed:
                 self._put(believed)
         elif self.known:
-            self._puzzle = (sent, ticket.charged)
-            since = bucket.rate * (now - sent) - (self.total - ticket.total) * bucket.scale
-            self._put(min(bucket.level, ticket.charged * bucket.scale // 2 + since))
+            self._suspect(ticket, sent, now)
         else:
             self._guess(ticket, now)
         if event:
             self._event(now)
         self.cushion = self._size_cushion(now)
         return changed
+
+    def _suspect(self, ticket: Ticket, sent: int, now: int) -> None:
+        """A refusal without numbers: there was less than its charge, if it was this bucket that refused."""
+        bucket = self.bucket
+        self._puzzle = (sent, ticket.charged)
+        if bucket.rate or bucket.quota.window <= MINUTE:  # a mere suspicion must not cost the rest of a day
+            since = bucket.rate * (now - sent) - (self.total - ticket.total) * bucket.scale
+            self._put(min(bucket.level, ticket.charged * bucket.scale // 2 + since))
 
     def assume(self, window: int) -> None:
         """Take it that the limit, which is not known yet, is over *window* nanoseconds."""
@@ -484,10 +504,13 @@ class Account:
             self._climb(now)
 
     def _climb(self, now: int) -> None:
-        if self.blind > self._tuning.blind and now - self._share_at >= SECOND:
-            seconds = (now - self._share_at) // SECOND
-            self.share = min(WHOLE, self.share + self._tuning.share_climb * seconds)
-            self._share_at += seconds * SECOND
+        tuning, climb, span = self._tuning, self._tuning.share_climb, SECOND
+        if not self.bucket.rate:
+            climb, span = tuning.burst_climb, self.bucket.quota.window
+        steps = (now - self._share_at) // span
+        if self.blind > tuning.blind and steps > 0:
+            self.share = min(WHOLE, self.share + climb * steps)
+            self._share_at += steps * span
             self._scale_rate()
 
     def _pace_answered(self, sent: int, now: int) -> None:
@@ -522,11 +545,13 @@ class Account:
     def _size_cushion(self, now: int) -> int:
         bucket = self.bucket
         self._size_at = now + SECOND
-        if not self.known or not bucket.rate:
+        if not self.known or bucket.quota.refill is Refill.RELEASE:
             return 0
-        least = min(bucket.rate * self._tuning.least, bucket.capacity // 50)
         most = bucket.capacity * self._tuning.most // 1000  # a limit may have been lowered since the error was seen
-        return min(most, max(least, self._tuning.safety * self.forecast_error(now)))
+        cushion = min(most, self._tuning.safety * self.forecast_error(now))
+        if not bucket.rate:  # what comes all at once has no rate to lower: a part of it is left
+            return max(cushion, bucket.capacity * (WHOLE - self.share) // WHOLE)
+        return max(cushion, min(bucket.rate * self._tuning.least, bucket.capacity // 50))
 
     def _total_at(self, instant: int, *, later: bool) -> int:
         """The total at an instant, to a slot's accuracy: not too small if *later*, else not too large."""
@@ -545,7 +570,7 @@ class Account:
         least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
         low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
         excess, self._excess = self._excess, 0
-        if low > bucket.level:
+        if low > bucket.level and not bucket.quota.floating:  # else nobody knows what has come back since
             surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
             self._excess = min(low - bucket.level, surplus)
         if bucket.level > high:
@@ -563,7 +588,7 @@ class Account:
         bucket = self.bucket
         old = bucket.quota
         burst = limit * old.burst // old.amount if self.known else limit
-        quota = Quota(old.dimension, limit, old.window, max(1, burst), old.refill, old.anchor)
+        quota = replace(old, amount=limit, burst=max(1, burst))
         self.limits.adopted(old if self.known else None, limit)
         if self.pace is not None and self.known:
             self.pace.restart(max(1, 2000 * old.amount // limit) if limit > old.amount else 2000, now)
@@ -605,8 +630,7 @@ class Account:
         """The first refusal ever, without a number: a full bucket and its refill have been spent."""
         window = self.bucket.quota.window
         limit = max(self.spent * window // (window + now - self._began), 2 * ticket.charged, 1)
-        quota = self.bucket.quota
-        self.bucket = bucket_for(Quota(quota.dimension, limit, quota.window, 0, quota.refill, quota.anchor), now, 0)
+        self.bucket = self.bucket.anew(replace(self.bucket.quota, amount=limit, burst=0), now, 0)
         self.known = True
         self.pace = None
 
@@ -617,7 +641,8 @@ class Account:
         self._hold_until = now + self._hold
         self._set_error(self.forecast_error(now) + self.bucket.capacity * tuning.event_error // 1000, now)
         if self.blind > tuning.blind or self._answers <= tuning.blind:
-            self.share = max(tuning.share_least, self.share * tuning.share_drop // 1000)
+            drop = tuning.share_drop if self.bucket.rate else tuning.burst_drop
+            self.share = max(tuning.share_least, self.share * drop // 1000)
             self._share_at = now
             self._scale_rate()
 

@@ -7,6 +7,9 @@ kept for a priority: whoever is less important leaves it untouched. It costs its
 
 from collections.abc import Mapping
 
+BATCH = 100
+"""Requests of this priority, or of a higher number, leave what the rest of a day is to keep (see ``spread``)."""
+
 
 class Reserves:
     """Shares of every bucket's level, by the priority that they are kept for."""

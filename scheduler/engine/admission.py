@@ -17,7 +17,7 @@ from scheduler.core.backoff import Backoff
 from scheduler.core.bucket import NEVER
 from scheduler.core.budget import GRANTED, Draw, decide, too_large
 from scheduler.core.quota import SECOND
-from scheduler.core.reserves import Reserves
+from scheduler.core.reserves import BATCH, Reserves
 from scheduler.engine.deadlines import Deadlines
 from scheduler.engine.dispatch import Dispatcher
 from scheduler.engine.events import Admitted, LimitChanged
@@ -151,7 +151,7 @@ class Admission(Monitor):
             if gate.window and gate.ready_at(now) > now:
                 return None
         kept = lane.reserves.kept_from(waiter.priority) if lane.reserves.kept else 0
-        if decide(lane.draws, waiter.charge, now, kept) is not GRANTED:
+        if decide(lane.draws, waiter.charge, now, kept, spread=waiter.priority >= BATCH) is not GRANTED:
             return None
         return self._reserve(lane, waiter, lane.spend(waiter.charge, now), now, 0)
 

@@ -30,6 +30,7 @@ from scheduler.core.budget import NotUntil, decide
 from scheduler.core.queue import Key
 from scheduler.core.quota import Charge
 from scheduler.core.reconcile import Account
+from scheduler.core.reserves import BATCH
 from scheduler.engine.lane import Blocker, Lane
 from scheduler.engine.outlook import expect
 from scheduler.engine.waiter import Waiter
@@ -172,9 +173,7 @@ class Dispatcher:
                 if rival is lane or rival.claimant is None or not rival.queue or rival.queue.key() > key:
                     continue
                 theirs = rival.claimant.charge[position]
-                until = (
-                    rival.ready_at if rival.ready_at > now else NEVER
-                )  # it may not be the first of its line any more
+                until = rival.ready_at if rival.ready_at > now else NEVER  # it may not be first in its line now
                 instant = account.spares_at(head.charge[position], theirs, until, now)
                 if instant > now:
                     self._line_up(lane, head, account, instant, freed)
@@ -252,7 +251,7 @@ def _blocker(lane: Lane, charge: Charge, priority: int, now: int) -> tuple[Block
         if gate.window and (instant := gate.ready_at(now)) > now:
             return gate, instant
     kept = lane.reserves.kept_from(priority) if lane.reserves.kept else 0
-    decision = decide(lane.draws, charge, now, kept)
+    decision = decide(lane.draws, charge, now, kept, spread=priority >= BATCH)
     if isinstance(decision, NotUntil):
         return decision.binding, NEVER if decision.instant is None else decision.instant
     return None, now

@@ -85,10 +85,8 @@ class Lane:
         """Return the seconds until all who wait could have gone, as far as limits tell; None if only ends free them."""
         longest = self.ready_at - now if self.ready_at < NEVER else 0
         for account, position in self.draws:
-            bucket = account.bucket
-            if account.known and bucket.rate:
-                units = self.queue.units(position)
-                longest = max(longest, (units * bucket.scale - bucket.level) // bucket.rate)
+            if account.known and account.dimension is not Dimension.CONCURRENCY:
+                longest = max(longest, account.bucket.drained_at(self.queue.units(position), now) - now)
         return longest / SECOND if longest > 0 else None
 
     def spend(self, charge: Charge, now: int) -> tuple[int, ...]:

@@ -8,6 +8,8 @@ store changes the slice with ``Account.retune`` as leases are renewed.
 
 from typing import Protocol
 
+from scheduler.calendar import Calendar
+from scheduler.clock import Clock, SystemClock
 from scheduler.core.quota import Quota
 from scheduler.core.reconcile import Account
 
@@ -26,6 +28,11 @@ class AccountSource(Protocol):
 class SoleOwner:
     """This process has every budget to itself."""
 
+    def __init__(self, clock: Clock | None = None) -> None:
+        """Begin with the clock whose wall time says when days begin: the machine's unless given."""
+        self._calendar = Calendar(clock or SystemClock())
+
     def open(self, scope: str, quota: Quota, now: int, *, known: bool) -> Account:
         """Return an account on the whole quota, full."""
-        return Account(quota, now, known=known, scope=scope)
+        schedule = self._calendar.schedule(quota) if quota.zone else None
+        return Account(quota, now, known=known, scope=scope, schedule=schedule)

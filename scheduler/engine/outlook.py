@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scheduler.core.bucket import NEVER
-from scheduler.core.quota import SECOND
+from scheduler.core.quota import SECOND, Dimension
 from scheduler.core.reconcile import Account
 from scheduler.engine.lane import Blocker, Lane
 from scheduler.engine.waiter import Waiter
@@ -53,11 +53,9 @@ def expect(lane: Lane, waiter: Waiter, now: int) -> tuple[int, Blocker | None, i
 
 
 def _ready(account: Account, before: int, own: int, now: int) -> int:
-    bucket = account.bucket
-    if not account.known:
-        return now
-    bucket.advance(now)
-    return bucket.ready_after(before * bucket.scale, own * bucket.scale, now)
+    if not account.known or account.dimension is Dimension.CONCURRENCY:
+        return now  # nobody can tell; a place may come back at any instant
+    return account.bucket.drained_at(before + own, now)
 
 
 def outlook(lane: Lane, waiter: Waiter, now: int) -> Outlook:

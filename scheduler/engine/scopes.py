@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from scheduler.core.fairness import Fairness, Weights
 from scheduler.core.gate import Gate
-from scheduler.core.quota import HOUR, MINUTE, Dimension, Quota
+from scheduler.core.quota import HOUR, MINUTE, Dimension, Quota, Refill
 from scheduler.core.reconcile import Account
 from scheduler.engine.leases import AccountSource
 
@@ -67,22 +67,22 @@ class Scope:
         """Return the account that an observation speaks of, or None if there is none yet.
 
         Where the window is known it decides. Otherwise the same limit does, then an account that knows nothing, then
-        the shortest window.
+        the shortest window. Where a window does not refill evenly, one that was inferred as if it did says nothing.
         """
         counted = [account for account in self.accounts if account.dimension is dimension]
-        for account in counted:
-            if account.known and account.bucket.quota.window == window:
-                return account
+        known = [account for account in counted if account.known]
+        uneven = [account for account in known if account.bucket.quota.refill is not Refill.CONTINUOUS]
+        same = [account for account in known if account.bucket.quota.amount == limit]
+        of_window = [account for account in known if account.bucket.quota.window == window]
+        for account in (*(each for each in of_window if each in same), *(each for each in uneven if each in same)):
+            return account
+        if of_window:
+            return of_window[0]
         unknown = next((account for account in counted if not account.known), None)
-        if window is not None:
+        if window is not None and not uneven:
             return unknown
-        same = next((account for account in counted if account.known and account.bucket.quota.amount == limit), None)
-        known = min(
-            (account for account in counted if account.known),
-            key=lambda account: account.bucket.quota.window,
-            default=None,
-        )
-        return same or unknown or known
+        shortest = min(known, key=lambda account: account.bucket.quota.window, default=None)
+        return next(iter(same), None) or unknown or shortest
 
     def inherit(self, dropped: "Scope") -> None:
         """Go on counting what a scope has counted that is dropped: counters never fall."""

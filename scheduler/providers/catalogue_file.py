@@ -105,7 +105,8 @@ def quotas_of(amounts: Mapping[str, Any], key: str, file: str) -> tuple[tuple[Qu
             quota = quota_for("tpd" if name == BATCH_QUEUE else name, amount)
         except ConfigurationError as error:
             mend = f"known are {', '.join(QUOTA_KEYS)}, {BATCH_QUEUE}" if name not in QUOTA_KEYS else error.mend
-            raise ConfigurationError(error.problem, f"{key}.{name}", mend, file) from error
+            place = error.key if name in QUOTA_KEYS else name
+            raise ConfigurationError(error.problem, f"{key}.{place}", mend, file) from error
         if name == BATCH_QUEUE:
             queue = quota.amount
         else:

@@ -430,6 +430,61 @@ def test_unusable_shares_and_weights(settings: dict[str, Any], key: str) -> None
     assert caught.value.key == key
 
 
+def test_a_day_is_spread(on_virtual_time: Run) -> None:
+    """Batch work with three times the day's budget leaves what people ask for all day, and wastes nothing of it."""
+    waits: list[float] = []
+    batch = Log()
+    midnight = 1_700_006_400  # of some day in UTC
+
+    async def main() -> None:
+        limits = {"rpd": {"amount": 1_000, "resets": "midnight UTC", "spread": 0.5}}
+        scheduler = Scheduler(limits={"m": limits}, clock=LoopClock((midnight + 3_600) * 10**9))
+
+        async def one() -> None:
+            async with scheduler.reserve("m", priority="batch"):
+                batch("batch")
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3_000):
+                group.start_soon(one)
+            for _ in range(300):
+                await anyio.sleep(240)
+                began = anyio.current_time()
+                async with scheduler.reserve("m", priority="interactive"):
+                    waits.append(anyio.current_time() - began)
+            await anyio.sleep(86_400 - 3_600 - 60 - anyio.current_time())
+            group.cancel_scope.cancel()
+
+    on_virtual_time(main)
+    assert max(waits) < 1
+    assert len(batch.grants) + len(waits) >= 990
+    assert sum(time < 43_200 for time in batch.times) < 700
+
+
+def test_what_cannot_go_today_is_told_so_when_it_is_submitted(on_virtual_time: Run) -> None:
+    """A request with 30 of a day's 10 before it is refused if it must go tomorrow, and waits if it may take a week."""
+
+    async def main() -> None:
+        limits = {"rpd": {"amount": 10, "resets": "midnight UTC"}}
+        scheduler = Scheduler(limits={"m": limits}, clock=LoopClock(1_700_006_400 * 10**9))
+        async with anyio.create_task_group() as group:
+            for _ in range(40):
+                group.start_soon(partial(_take, scheduler, Log(), "before", priority=10))
+            await anyio.sleep(1)
+            with pytest.raises(DeadlineUnattainable) as caught:
+                async with scheduler.reserve("m", timeout=2 * 86_400):
+                    raise AssertionError
+            assert caught.value.waited == 0
+            assert caught.value.expected_wait is not None
+            assert 3.9 < caught.value.expected_wait / 86_400 < 4.1
+            waiter = scheduler.reserve("m", timeout=7 * 86_400)
+            group.start_soon(_enter, waiter)
+            await anyio.wait_all_tasks_blocked()
+            assert waiter.outlook() is not None
+
+    on_virtual_time(main)
+
+
 def test_the_floor_of_the_lowest_class_across_lanes(on_virtual_time: Run) -> None:
     """Work of the lowest class in another lane of the same limits has its 2 %, however busy those above keep them."""
     log = Log()

@@ -24,8 +24,11 @@ def quotas(
     burst = 0
     if refill in {Refill.CONTINUOUS, Refill.FIXED}:
         burst = draw(st.just(0) | st.integers(1, 3 * amount))
-    anchor = draw(st.integers(-2 * window, 2 * window)) if refill is Refill.FIXED else 0
-    return Quota(dimension, amount, window, burst, refill, anchor)
+    if refill is not Refill.FIXED:
+        return Quota(dimension, amount, window, burst, refill)
+    anchor = draw(st.integers(-2 * window, 2 * window))
+    slack = draw(st.just(0) | st.integers(0, window // 4))
+    return Quota(dimension, amount, window, burst, refill, anchor, "", slack)
 
 
 def spans(window: int) -> st.SearchStrategy[int]:

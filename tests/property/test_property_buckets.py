@@ -125,13 +125,13 @@ def test_retuning_keeps_what_was_spent(quota: Quota, data: st.DataObject) -> Non
     )
     debt = max(0, -bucket.level)
     bucket.retune(other, now)
-    if quota.refill in {Refill.CONTINUOUS, Refill.FIXED}:  # and a lowered limit makes no debts
+    if not bucket.piecemeal:  # and a lowered limit makes no debts
         spent = min(spent, bucket.capacity + debt)
     assert bucket.capacity - bucket.level == spent
     assert bucket.quota == other
     debt = max(0, -bucket.level)
     bucket.retune(quota, now)
-    if quota.refill in {Refill.CONTINUOUS, Refill.FIXED}:
+    if not bucket.piecemeal:
         spent = min(spent, bucket.capacity + debt)
     assert bucket.capacity - bucket.level == spent
 
