@@ -32,6 +32,7 @@ STEPS = 20  # in which a queue is released, as time brings what it waits for
 LIMIT = 10_000_000  # requests a minute
 QUEUED = (1_000, 10_000, 100_000)
 MODEL = "m"
+TENANTS = 10_000
 PLENTY = {"rpm": 10**9, "tpm": 10**12, "rpd": 10**12, "tpd": 10**14}
 
 
@@ -48,9 +49,9 @@ class HandClock:
     wall = now
 
 
-def warmed(clock: Any = None, limits: dict[str, int] | None = None) -> Scheduler:
+def warmed(clock: Any = None, limits: dict[str, int] | None = None, **settings: Any) -> Scheduler:
     """Return a scheduler past its slow start, that nobody tells what headers say."""
-    scheduler = Scheduler(limits={MODEL: limits or PLENTY}, clock=clock)
+    scheduler = Scheduler(limits={MODEL: limits or PLENTY}, clock=clock, **settings)
     for _ in range(20):
         if clock is not None:
             clock.instant += 60_000_000_000
@@ -112,9 +113,9 @@ async def floor_admission() -> float:
 # ---- a queue
 
 
-def held_back(clock: HandClock) -> Scheduler:
+def held_back(clock: HandClock, **settings: Any) -> Scheduler:
     """Return a scheduler whose next request waits for its requests of the minute."""
-    scheduler = warmed(clock, {**PLENTY, "rpm": LIMIT})
+    scheduler = warmed(clock, {**PLENTY, "rpm": LIMIT}, **settings)
     admission = scheduler.admission
     admission.retune(lambda now: _drain(scheduler, now))
     return scheduler
@@ -128,27 +129,38 @@ def _drain(scheduler: Scheduler, now: int) -> None:
                 account.bucket.level = 0
 
 
-async def park_and_release(number: int) -> tuple[float, float]:
-    """Return the microseconds to park one of *number* waiters, and to release one."""
+async def park_and_release(number: int, tenants: int = 1) -> tuple[float, float]:
+    """Return the microseconds to park one of *number* waiters, and to release one.
+
+    With more tenants than one, everything is on: weights, a kept share, three priorities, deadlines.
+    """
     clock = HandClock()
-    scheduler = held_back(clock)
+    weights = {f"tenant {index}": 1.0 + index % 4 for index in range(tenants)}
+    scheduler = held_back(clock, weights=weights, reserved={"interactive": 0.01}) if tenants > 1 else held_back(clock)
     held: list[Any] = []
     through = asyncio.get_running_loop().create_future()
 
-    async def waiter() -> None:
-        held.append(await scheduler.reserve(MODEL, tokens=100).__aenter__())
+    def reserved(index: int) -> Any:
+        if tenants == 1:
+            return scheduler.reserve(MODEL, tokens=100)
+        tenant, priority, timeout = f"tenant {index % tenants}", index % 3, 1e6 if index % 10 == 0 else None
+        return scheduler.reserve(MODEL, tokens=100, tenant=tenant, priority=priority, timeout=timeout)
+
+    async def waiter(index: int) -> None:
+        held.append(await reserved(index).__aenter__())
         if len(held) == number:
             through.set_result(None)
 
     gc.collect()
     gc.freeze()
     began = time.perf_counter()
-    tasks = [asyncio.create_task(waiter()) for _ in range(number)]
+    tasks = [asyncio.create_task(waiter(index)) for index in range(number)]
     await asyncio.sleep(0)
     parked = time.perf_counter()
     assert scheduler.statistics().queued == number
     released = time.perf_counter()
     clock.instant += 700_000_000  # what the cushion keeps back
+    clock.instant += 600_000_000 if tenants > 1 else 0  # and the kept share
     for _ in range(STEPS):
         clock.instant += number * 60_000_000_000 // LIMIT // STEPS + 1
         scheduler.admission._tick()  # noqa: SLF001 -- what the timer calls
@@ -260,8 +272,8 @@ def measure(what: str, number: int) -> dict[str, float]:
     """Measure one thing once, in this process."""
     if what == "admission":
         return {"ours_us": asyncio.run(reserve_and_settle()), "floor_us": asyncio.run(floor_admission())}
-    if what == "queue":
-        park, release = asyncio.run(park_and_release(number))
+    if what in {"queue", "queue, all on"}:
+        park, release = asyncio.run(park_and_release(number, TENANTS if what != "queue" else 1))
         return {"park_us": park, "release_us": release}
     if what == "floor queue":
         park, release = asyncio.run(floor_park_and_release(number))
@@ -293,7 +305,8 @@ def main() -> int:
         return 0
     cases = [("admission", 0)]
     cases += [(what, number) for number in QUEUED for what in ("queue", "floor queue", "memory asyncio")]
-    cases += [("memory trio, bare", 20_000), ("memory trio", 20_000)]
+    cases += [("queue, all on", number) for number in (10_000, 100_000, 1_000_000)]
+    cases += [("queue", 1_000_000), ("memory trio, bare", 20_000), ("memory trio", 20_000)]
     rows = [{"what": what, "queued": number, **median_of(what, number)} for what, number in cases]
     for row in rows:
         print(row)
