@@ -10,10 +10,9 @@ fall while a tenant waits, so the heap of tenants is repaired only where it is l
 the middle too, when they are cancelled; searching them would be O(n), so they lose their *place*, and are skipped when
 they come up. A heap that is half full of those is rebuilt, which is O(1) amortised.
 
-**Who stands where.** Each request can be told how many go before it. A search tree would answer exactly, and would cost
-more than the heap itself. Instead the numbers that wait are summed in blocks of 256 arrivals and in blocks of those:
-two additions a request, and an answer that is exact for up to 512 of a tenant and within 256 beyond. What goes before
-it of the other tenants follows from the weights.
+**Who stands where.** Each request can be told how many go before it: of its own tenant counted one by one, or by
+``counts`` where they are more than 512; of the others what follows from the weights; and their charges as those of all
+on average.
 """
 
 import heapq
@@ -22,11 +21,11 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any, Generic, Protocol, TypeVar
 
+from scheduler.core.counts import Counts
 from scheduler.core.fairness import INTERACTIVE, PROMOTED, Fairness, Tenant, Turns, Weights
 from scheduler.core.quota import Charge
 
 _SMALL = 64
-_BLOCK, _SUPERBLOCK = 8, 16  # bits of the arrival
 _EXACT = 512  # requests of a tenant that are counted one by one
 
 Key = tuple[int, int, int, int]
@@ -52,25 +51,23 @@ Item = TypeVar("Item", bound=Queued)
 class _Place(Generic[Item]):
     """The requests of one tenant, of one priority."""
 
-    __slots__ = ("_blocks", "_superblocks", "heap", "live", "tenant", "units", "weight")
+    __slots__ = ("_counts", "heap", "live", "tenant", "weight")
 
-    def __init__(self, tenant: Tenant, weight: int, positions: int) -> None:
+    def __init__(self, tenant: Tenant, weight: int) -> None:
         self.tenant = tenant
         self.weight = weight
         self.heap: list[tuple[int, int, Item]] = []
         self.live = 0
-        self.units = [0] * positions
-        self._blocks: dict[int, int] = {}
-        self._superblocks: dict[int, int] = {}
+        self._counts: Counts | None = None  # while there are many
 
     def push(self, item: Item) -> None:
         item.place = entry = (item.deadline, item.arrival, item)
         heapq.heappush(self.heap, entry)
         self.live += 1
-        arrival = item.arrival
-        block, superblock = arrival >> _BLOCK, arrival >> _SUPERBLOCK
-        self._blocks[block] = self._blocks.get(block, 0) + 1
-        self._superblocks[superblock] = self._superblocks.get(superblock, 0) + 1
+        if self._counts is not None:
+            self._counts.add(item.arrival)
+        elif self.live > _EXACT:
+            self._counts = Counts(entry[1] for entry in self.heap if entry[2].place is entry)
 
     def first(self) -> Item:
         """Return the first; there is one."""
@@ -81,31 +78,22 @@ class _Place(Generic[Item]):
         return item
 
     def forget(self, item: Item) -> None:
-        """Take an item out of the sums, and drop those who left if they are too many."""
+        """Take an item out of the counts, and drop those who left if they are too many."""
         self.live -= 1
-        _subtract(self._blocks, item.arrival >> _BLOCK)
-        _subtract(self._superblocks, item.arrival >> _SUPERBLOCK)
+        if self._counts is not None:
+            self._counts.remove(item.arrival)
+            if self.live < _EXACT // 2:
+                self._counts = None
         if len(self.heap) > 2 * self.live + _SMALL:
             self.heap = [entry for entry in self.heap if entry[2].place is entry]
             heapq.heapify(self.heap)
 
     def before(self, deadline: int, arrival: int) -> int:
         """Return how many go before a request with that deadline and arrival."""
-        if self.live <= _EXACT:
-            mine = (deadline, arrival)
-            return sum(entry[2].place is entry and entry[:2] < mine for entry in self.heap)
-        superblock, block = arrival >> _SUPERBLOCK, arrival >> _BLOCK
-        whole = sum(number for each, number in self._superblocks.items() if each < superblock)
-        first = superblock << (_SUPERBLOCK - _BLOCK)
-        return whole + sum(self._blocks.get(each, 0) for each in range(first, block))
-
-
-def _subtract(sums: dict[int, int], block: int) -> None:
-    number = sums[block] - 1
-    if number:
-        sums[block] = number
-    else:
-        del sums[block]
+        if self._counts is not None:
+            return self._counts.before(arrival)
+        mine = (deadline, arrival)
+        return sum(entry[2].place is entry and entry[:2] < mine for entry in self.heap)
 
 
 class _Class(Generic[Item]):
@@ -174,9 +162,7 @@ class Queue(Generic[Item]):
         self._size += 1
         charge = item.charge
         for index, position in self._indexed:
-            units = charge[position]
-            place.units[index] += units
-            each.units[index] += units
+            each.units[index] += charge[position]
 
     def head(self) -> Item | None:
         """Return the first item without removing it, or None."""
@@ -226,19 +212,13 @@ class Queue(Generic[Item]):
         if each is None:
             return number, units
         own = each.places.get(item.tenant)
-        mine = own.before(item.deadline, item.arrival) if own is not None else 0
-        if own is not None and mine:
-            number += mine
-            units = [one + other * mine // own.live for one, other in zip(units, own.units, strict=True)]
-        others = each.live - (own.live if own is not None else 0)
-        if others:
-            weight = self._fairness.weights.of(item.tenant)
-            rest = each.weight - (own.weight if own is not None else 0)
-            theirs = min(others, (mine + 1) * rest // weight)
-            number += theirs
-            total = [one - other for one, other in zip(each.units, own.units, strict=True)] if own else each.units
-            units = [one + other * theirs // others for one, other in zip(units, total, strict=True)]
-        return number, units
+        mine, weight = 0, self._fairness.weights.of(item.tenant)
+        others, rest = each.live, each.weight
+        if own is not None:
+            mine = own.before(item.deadline, item.arrival)
+            others, rest = others - own.live, rest - own.weight
+        first = mine + min(others, (mine + 1) * rest // weight)
+        return number + first, [one + other * first // each.live for one, other in zip(units, each.units, strict=True)]
 
     # ---- parts
 
@@ -258,7 +238,7 @@ class Queue(Generic[Item]):
 
     def _admit(self, each: _Class[Item], name: str) -> _Place[Item]:
         tenant = each.turns.enter(name, each.now)
-        place: _Place[Item] = _Place(tenant, self._fairness.weights.of(name), len(self._positions))
+        place: _Place[Item] = _Place(tenant, self._fairness.weights.of(name))
         each.places[name] = place
         each.weight += place.weight
         heapq.heappush(each.heap, (tenant.start, next(self._number), place))
@@ -271,9 +251,7 @@ class Queue(Generic[Item]):
         self._size -= 1
         charge = item.charge
         for index, position in self._indexed:
-            units = charge[position]
-            place.units[index] -= units
-            each.units[index] -= units
+            each.units[index] -= charge[position]
         if not place.live:
             each.turns.leave(place.tenant)
             del each.places[place.tenant.name]

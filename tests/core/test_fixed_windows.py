@@ -169,7 +169,7 @@ def test_windows_given_are_remembered_in_bounded_memory() -> None:
 
 
 def test_a_changed_amount_keeps_the_windows_and_a_changed_anchor_begins_anew() -> None:
-    """What was spent stays spent and makes no debts; the window that an instant lies in under another anchor has been given."""
+    """What was spent stays spent and makes no debts; the window an instant lies in under another anchor is given."""
     bucket = fixed()
     bucket.take(60)
     bucket.retune(Quota(Dimension.REQUESTS, 50, MINUTE, 0, Refill.FIXED, 0, "", SLACK), 10 * SECOND)
