@@ -43,6 +43,13 @@ def test_lowest_priority_first_then_by_line(tmp_path: Path) -> None:
     assert [int(item.custom_id) for item in taken(Backlog(items), 99)] == [2, 5, 4, 1, 3, 0]
 
 
+def test_tenants_of_one_priority_take_turns(tmp_path: Path) -> None:
+    """However long one tenant's part of the file is, the others are in the window beside it."""
+    lines = [of_model("m", tenant="large")] * 4 + [of_model("m", tenant="small")] * 2 + [of_model("m", priority=0)]
+    items = items_of(tmp_path, *lines)
+    assert [int(item.custom_id) for item in taken(Backlog(items), 99)] == [6, 0, 4, 1, 5, 2, 3]
+
+
 def test_a_model_that_waits_does_not_hold_back_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each model has a window of its own: behind a full one the others go on."""
     monkeypatch.setattr(room, "WINDOW", 50)
