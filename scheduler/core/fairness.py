@@ -139,12 +139,13 @@ class Turns:
 class Fairness:
     """The turns of all priorities in one scope, and the credit of the lowest."""
 
-    __slots__ = ("_turns", "_waiting", "credit", "weights")
+    __slots__ = ("_lowest", "_turns", "_waiting", "credit", "weights")
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
         self.credit: int | None = None  # thousandths of nanoseconds; None while nobody is above anybody
         self._turns: dict[int, Turns] = {}
+        self._lowest = 0  # of the priorities that wait
         self._waiting: dict[int, int] = {}  # lanes in which anyone waits, by priority
 
     def turns(self, priority: int) -> Turns:
@@ -159,6 +160,7 @@ class Fairness:
     def came(self, priority: int) -> None:
         """Requests of a priority wait in one more lane."""
         self._waiting[priority] = self._waiting.get(priority, 0) + 1
+        self._lowest = max(self._waiting)
 
     def left(self, priority: int) -> None:
         """Requests of a priority wait in one lane fewer."""
@@ -167,6 +169,7 @@ class Fairness:
             self._waiting[priority] = number
         else:
             del self._waiting[priority]
+            self._lowest = max(self._waiting, default=0)
             if len(self._waiting) < 2:  # noqa: PLR2004 -- nobody is above anybody
                 self.credit = None
 
@@ -175,8 +178,7 @@ class Fairness:
         """The priority whose requests may go before all but interactive ones, or None."""
         if self.credit is None or self.credit <= 0:
             return None
-        lowest = max(self._waiting)
-        return lowest if lowest > PROMOTED else None
+        return self._lowest if self._lowest > PROMOTED else None
 
     def served(self, priority: int, cost: int) -> bool:
         """Account for a request of *cost* nanoseconds, and return whether the lowest class may go now and might not.
@@ -186,6 +188,6 @@ class Fairness:
         if len(self._waiting) == 1:  # nobody is above anybody
             return False
         before = -1000 * cost if self.credit is None else self.credit
-        self.credit = before + cost * self.weights.floor - (1000 * cost if priority == max(self._waiting) else 0)
+        self.credit = before + cost * self.weights.floor - (1000 * cost if priority == self._lowest else 0)
         self.credit = min(self.credit, HORIZON * self.weights.floor)
         return before <= 0 < self.credit

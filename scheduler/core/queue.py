@@ -116,12 +116,12 @@ class _Class(Generic[Item]):
         heap = self.heap
         while True:
             start, number, place = heap[0]
-            if not place.live:
-                heapq.heappop(heap)
-            elif place.tenant.start != start:
+            if place.live and place.tenant.start == start:
+                return place
+            if place.live:
                 heapq.heapreplace(heap, (place.tenant.start, number, place))
             else:
-                return place
+                heapq.heappop(heap)
 
 
 class Queue(Generic[Item]):
