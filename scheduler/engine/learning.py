@@ -7,6 +7,7 @@ back; where nothing does, the emptiest is blamed and the scope's gate closes, un
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from scheduler.core.backoff import Backoff
 from scheduler.core.quota import DAY, MINUTE, SECOND, Dimension, Quota
@@ -17,6 +18,8 @@ from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.providers.base import Cause, Observation, Outcome, Provider, Reading, Settlement, Usage
 
 _CLOSING = {Cause.OVERLOAD, Cause.RAMP}
+_PROBES = 4 * SECOND  # at most, between two probes of a closed gate, unless the server names a longer delay
+_STUBBORN = 3  # events in a row that hidden windows explain; then the gate closes all the same
 
 
 class Learner:
@@ -26,7 +29,7 @@ class Learner:
         """Begin with what the provider's adapter states about charges."""
         self._provider = provider
         self._book = book
-        self._backoff = backoff
+        self._backoff = replace(backoff, most=min(backoff.most, _PROBES))
         self._chance = chance
 
     def learn(self, reservation: Reservation, reading: Reading, now: int) -> list[Event]:
@@ -42,8 +45,8 @@ class Learner:
             self._refused(reservation, reading, now, events)
         else:
             self._answered(reservation, reading, now, events)
-            if reading.cause in _CLOSING:
-                self._close(reservation, reading, now, events)
+            if reading.cause in _CLOSING and self._close(reservation, reading, now, events):
+                self._slow_down(reservation, reading, now)
         return events
 
     def ended(self, reservation: Reservation, usage: Usage | None, now: int) -> bool:
@@ -80,11 +83,14 @@ class Learner:
         for ticket in reservation.tickets:
             account = ticket.account
             said = matched.get(account)
+            hidden = account.hidden
             before = account.bucket.quota.amount if account.known else None
             if said is None:
                 account.answered(ticket, reservation.sent, now, None, 0)
             elif account.answered(ticket, reservation.sent, now, said.limit, said.remaining):
                 _note_change(account, before, events)
+            if hidden is None and account.hidden is not None:
+                _explained(reservation)
         if reading.outcome is Outcome.SUCCESS:
             self._open_gates(reservation)
 
@@ -105,7 +111,8 @@ class Learner:
                     account.refund(ticket, now)
                 continue
             before = account.bucket.quota.amount if account.known else None
-            if account.refused(ticket, reservation.sent, now, culprits[account], charged=charged):
+            wait = reading.refused.wait if reading.refused is not None else None
+            if account.refused(ticket, reservation.sent, now, culprits[account], charged=charged, wait=wait):
                 _note_change(account, before, events)
         for scope in reservation.lane.scopes:
             _open_if_learned(scope)
@@ -125,20 +132,31 @@ class Learner:
         if culprits:
             return culprits
         if reading.refused is None:
-            self._close(reservation, reading, now, events)
-            return dict.fromkeys(_blame(reservation.tickets))
+            blamed, certain = _blame(reservation.tickets, now)
+            if not certain:
+                self._close(reservation, reading, now, events)
+            return dict.fromkeys(blamed)
         if not any(account in matched for account, _ in reservation.lane.draws):  # nor was a new account opened
             self._close(reservation, reading, now, events)
         return {}
 
-    def _close(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
+    def _close(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> bool:
+        """Close the gate; return whether it was open."""
         gate = next((scope.gate for scope in reservation.lane.scopes if not scope.local), None)
         if gate is None:
-            return
+            return False
+        open_before = gate.is_open
         delay = self._backoff.delay(gate.closings + 1, self._chance, reading.delay)
         if gate.close(reservation.sent, now, now + delay):
             cause = reading.cause.value if reading.cause else ""
             events.append(Paused(gate.scope, cause, delay / SECOND))
+        return open_before
+
+    def _slow_down(self, reservation: Reservation, reading: Reading, now: int) -> None:
+        """Traffic grew too fast: every account that refills evenly goes back to its rate before."""
+        if reading.cause is Cause.RAMP:
+            for account, _ in reservation.lane.draws:
+                account.slow_down(now)
 
     def _correct(self, reservation: Reservation, usage: Usage, now: int) -> None:
         used = {"tokens": usage.tokens, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
@@ -193,13 +211,30 @@ def _scope_of(scopes: tuple[Scope, ...], *, project: bool) -> Scope | None:
     return next((scope for scope in scopes if (scope.project is not None) is project and not scope.local), None)
 
 
-def _blame(tickets: list[Ticket]) -> list[Account]:
-    """Return the account that a refusal without numbers most likely comes from: all, where nothing is known."""
-    counted = [ticket.account for ticket in tickets if ticket.account.dimension is not Dimension.CONCURRENCY]
-    known = [account for account in counted if account.known]
+def _blame(tickets: list[Ticket], now: int) -> tuple[list[Account], bool]:
+    """Return the account that a refusal without numbers most likely comes from, and whether that is certain.
+
+    All, where nothing is known. Where all have room for certain, a hidden window has refused: that of the account that
+    was drawn on the most, for its size, a moment ago. Otherwise the emptiest.
+    """
+    counted = [ticket for ticket in tickets if ticket.account.dimension is not Dimension.CONCURRENCY]
+    known = [ticket for ticket in counted if ticket.account.known]
     if not known:
-        return counted
-    return [min(known, key=lambda account: account.bucket.level / account.bucket.capacity)]
+        return [ticket.account for ticket in counted], False
+    if all(ticket.account.roomy(ticket.charged, now) for ticket in known):
+        account = max((ticket.account for ticket in known), key=lambda account: account.owed(now))
+        return [account], account.hidden is None or account.hidden.repeated < _STUBBORN
+    emptiest = min(
+        (ticket.account for ticket in known), key=lambda account: account.bucket.level / account.bucket.capacity
+    )
+    return [emptiest], False
+
+
+def _explained(reservation: Reservation) -> None:
+    """An answer has shown that a hidden window had refused: the gate has nothing to protect."""
+    for scope in reservation.lane.scopes:
+        if scope.gate.closings and scope.configured:
+            scope.gate.open()
 
 
 def _open_if_learned(scope: Scope) -> None:

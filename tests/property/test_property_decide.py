@@ -137,7 +137,7 @@ def test_an_account_keeps_its_bounds(used: Used) -> None:
     bucket = account.bucket
     assert bucket.level <= bucket.capacity
     assert 0 <= account.cushion <= bucket.capacity * 15 // 100
-    assert 50 <= account.share <= 1000
+    assert 50 <= account.share <= (1000 if account.confirmed else 16_000)
     assert bucket.rate in {0, max(1, bucket.quota.amount * account.share // 1000)}
     if account.pace is not None:
         assert account.pace._purse <= account.pace._size
