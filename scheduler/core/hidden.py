@@ -29,7 +29,7 @@ and spare, so that a wait is exact. A request larger than the size goes when not
 from scheduler.core.quota import MINUTE, SECOND
 
 _DRAIN = 990  # thousandths of the refill: what noise in the charges owes is paid by the rest
-_SPARE_LEAST, _SPARE_FIRST, _SPARE_MOST = 100_000_000, 200_000_000, 300_000_000
+_SPARE_LEAST, _SPARE_FIRST, _SPARE_MOST = 100_000_000, 200_000_000, 500_000_000
 _SPARE_PART = 2  # of the slice at most, where that is more
 _HALF_LIFE = 250 * SECOND
 _QUIET, _QUIET_MOST, _STEP = 10 * MINUTE, 160 * MINUTE, 30 * SECOND

@@ -1,10 +1,10 @@
-"""How much had been charged at an instant of the recent past.
+"""How much had been charged at an instant of the recent past, and what was believed then.
 
-Answers speak of the past, so one has to know what had been charged then. A list of all charges would grow with the
+Answers speak of the past, so one has to know what had been charged then, and what level was believed. A list of all charges would grow with the
 traffic; here one mark is kept for each slot of 67 ms in which anything was charged, for 4.6 minutes. What an instant
 is asked for is answered by a binary search, to a slot's accuracy, on the side that the caller names.
 
-**The invariant**: marks ascend in both numbers, and there are at most twice as many as slots are kept.
+**The invariant**: marks ascend in slot and total, and there are at most twice as many as slots are kept.
 """
 
 from bisect import bisect_left
@@ -19,13 +19,14 @@ class History:
     __slots__ = ("_marks",)
 
     def __init__(self) -> None:
-        self._marks: list[tuple[int, int]] = []  # (slot, total before it), for slots in which something was charged
+        # (slot, total and level before it), for slots in which something was charged
+        self._marks: list[tuple[int, int, int]] = []
 
-    def mark(self, now: int, total: int) -> int:
-        """Note the *total* before the first charge of a slot; return the instant at which the next slot begins."""
+    def mark(self, now: int, total: int, level: int) -> int:
+        """Note *total* and *level* before the first charge of a slot; return the instant at which the next begins."""
         slot = now >> _BITS
         marks = self._marks
-        marks.append((slot, total))
+        marks.append((slot, total, level))
         half = len(marks) // 2
         if marks[half][0] < slot - _KEPT:
             del marks[:half]
@@ -36,6 +37,11 @@ class History:
         marks = self._marks
         index = bisect_left(marks, ((instant >> _BITS) + later,))
         return marks[index][1] if index < len(marks) else total
+
+    def believed_at(self, instant: int) -> int | None:
+        """Return the level that was believed before the first charge since an instant, or None if there was none."""
+        index = bisect_left(self._marks, (instant >> _BITS,))
+        return self._marks[index][2] if index < len(self._marks) else None
 
     def owed(self, now: int, total: int, rate: int, scale: int, span: int) -> int:
         """Return the most that was charged beyond the refill since any instant of the last *span* nanoseconds.
@@ -48,7 +54,7 @@ class History:
             span: How far to look back.
         """
         most = 0
-        for slot, before in reversed(self._marks):
+        for slot, before, _ in reversed(self._marks):
             since = slot << _BITS
             if since < now - span:
                 break

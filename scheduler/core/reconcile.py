@@ -47,7 +47,7 @@ from scheduler.core.bucket import NEVER, bucket_for
 from scheduler.core.hidden import Hidden
 from scheduler.core.ledger import Ledger
 from scheduler.core.limits import Verdict
-from scheduler.core.pace import Pace
+from scheduler.core.pace import START, Pace
 from scheduler.core.quota import MINUTE, SECOND, Quota, Refill
 from scheduler.core.ticket import NOTES, Ticket
 from scheduler.core.tuning import DEFAULT, WHOLE, Tuning
@@ -189,6 +189,15 @@ class Account(Ledger):
             return 0
         rate = bucket.quota.amount
         return self._history.owed(now, self.total, rate, bucket.scale, 10 * SECOND) // rate
+
+    def ease(self, now: int) -> None:
+        """Start slowly again, after a pause in which a level has gathered."""
+        bucket = self.bucket
+        if not self.known or bucket.quota.refill is not Refill.CONTINUOUS:
+            return
+        if self.pace is None:
+            self.pace = Pace(bucket.capacity, bucket.quota.window, now)
+        self.pace.restart(START, now)
 
     def slow_down(self, now: int) -> None:
         """The provider says that traffic grew too fast: go back to what it was, and grow gradually.
@@ -353,6 +362,9 @@ class Account(Ledger):
         after = self._total_at(seen + tuning.tolerance, later=True) - self.anchored_total
         before = self.anchored_total - self._total_at(seen - tuning.tolerance, later=False)
         least = (remaining - before) * bucket.scale - bucket.rate * tuning.tolerance
+        believed = self._history.believed_at(seen)
+        if believed is not None and seen >= self._informed_at:
+            self._set_error(believed - (remaining + 1 + after) * bucket.scale, now)
         low = least + bucket.refill(seen, now) - (self.total - self.anchored_total) * bucket.scale
         self._move((remaining + after + 1) * bucket.scale, min(bucket.capacity, low) - bucket.level, now)
 
@@ -363,8 +375,6 @@ class Account(Ledger):
         most = self._at_most(now)
         before, self._excess = self._excess, max(0, excess)
         if bucket.level > most:
-            if self.lag:
-                self._set_error(bucket.level - most, now)
             bucket.put(most)
         elif self._excess and now >= self._hold_until:
             part = min(before, self._excess) * self._tuning.rise // 1000

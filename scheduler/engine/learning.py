@@ -71,7 +71,7 @@ class Learner:
             for index, (account, _) in enumerate(reservation.draws):
                 account.unheard(notes[index * NOTES], at, sent, now)
             if outcome is Outcome.SUCCESS:
-                self._open_gates(reservation)
+                self._open_gates(reservation, now)
         if usage is not None and self._provider.settlement is Settlement.CORRECTED:
             self._correct(reservation, usage, now)
         return not answered
@@ -90,16 +90,18 @@ class Learner:
             elif account.answered(ticket, reservation.sent, now, said.limit, said.remaining):
                 _note_change(account, before, events)
             if hidden is None and account.hidden is not None:
-                _explained(reservation)
+                _explained(reservation, now)
         if reading.outcome is Outcome.SUCCESS:
-            self._open_gates(reservation)
+            self._open_gates(reservation, now)
 
-    def _open_gates(self, reservation: Reservation) -> None:
+    def _open_gates(self, reservation: Reservation, now: int) -> None:
         for scope in reservation.lane.scopes:
             gate = scope.gate
             if gate.window:
                 gate.answered(reservation.sent)
                 _open_if_learned(scope)
+                if gate.is_open:
+                    _ease(reservation, now)
 
     def _refused(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
         culprits = self._culprits(reservation, reading, now, events)
@@ -230,15 +232,25 @@ def _blame(tickets: list[Ticket], now: int) -> tuple[list[Account], bool]:
     return [emptiest], False
 
 
-def _explained(reservation: Reservation) -> None:
+def _explained(reservation: Reservation, now: int) -> None:
     """An answer has shown that a hidden window had refused: the gate has nothing to protect."""
     for scope in reservation.lane.scopes:
         if scope.gate.closings and scope.configured:
             scope.gate.open()
+            _ease(reservation, now)
+
+
+def _ease(reservation: Reservation, now: int) -> None:
+    """A gate has opened: what has gathered behind it must not come at once."""
+    for account, _ in reservation.draws:
+        account.ease(now)
 
 
 def _open_if_learned(scope: Scope) -> None:
-    if not scope.configured and any(account.known for account in scope.accounts):
+    """Open the gate of a scope of which nothing was known; a limit of the day says nothing of the minute's."""
+    if scope.configured:
+        return
+    if any(account.known and account.bucket.quota.window <= MINUTE for account in scope.accounts):
         scope.gate.learned()
 
 
