@@ -13,8 +13,9 @@ per 1,000 admitted then; worst: refused in the worst seed. The others are means 
 ideal: the time in which the world as it was could have granted what it charged, and the shortest answer. A limit could
 have granted what lay in it at the start and what it refilled, less what the tenants took (as much as they really took,
 evenly over their time). A slice grants no more than its length and the time that has passed; tenants do not draw on it.
-Where slices are smaller than requests, one goes when the one before has been paid back to every slice: the sum of these
-times, in the order of submission, is a bound as well. In an outage nothing is granted, and what refills meanwhile is there afterwards, up to full.
+Where slices are smaller than requests, one goes when the one before has been paid back to every slice: the sum of
+these times, in the order of submission, is a bound as well. In an outage nothing is granted, and what refills meanwhile
+is there afterwards, up to full.
 
 makespan: until the last answer, in seconds; ratio: over the ideal. admitted: until the last admission, over the ideal
 without an answer: where answers take long, the ratio is that of the last answer's tail. used: what was granted from the

@@ -33,6 +33,8 @@ _SPARE_LEAST, _SPARE_FIRST, _SPARE_MOST = 100_000_000, 200_000_000, 500_000_000
 _SPARE_PART = 2  # of the slice at most, where that is more
 _HALF_LIFE = 250 * SECOND
 _QUIET, _QUIET_MOST, _STEP = 10 * MINUTE, 160 * MINUTE, 30 * SECOND
+_LEAST_RATE, _CLIMB = 100, 3
+_SOON = 10 * SECOND
 _LEAST_STEP = 50_000_000
 _GONE = 4  # a slice of a quarter of the bucket is none
 
@@ -44,12 +46,15 @@ class Hidden:
         "_at",
         "_before",
         "_capacity",
+        "_climbed_at",
         "_owed",
         "_peak",
         "_peak_at",
         "_quiet",
         "_refused_at",
         "_tests_at",
+        "_whole",
+        "permille",
         "rate",
         "refusals",
         "repeated",
@@ -59,6 +64,8 @@ class Hidden:
 
     def __init__(self, rate: int, capacity: int, now: int) -> None:
         """Begin at the first refusal; the size is not known yet."""
+        self.permille = _DRAIN
+        """Thousandths of the limit's rate that are used."""
         self._tune(rate, capacity)
         self.size = capacity
         """The most that may be taken at once, as far as is known."""
@@ -67,7 +74,7 @@ class Hidden:
         self.refusals = 0
         self.repeated = 0
         """Events of refusals in a row, without an answer to a request that was sent since."""
-        self._refused_at = now
+        self._refused_at = self._climbed_at = now
         self._owed = 0
         self._at = now
         self._peak = _SPARE_FIRST
@@ -77,8 +84,9 @@ class Hidden:
         self._tests_at = now + _QUIET
 
     def _tune(self, rate: int, capacity: int) -> None:
-        self.rate = max(1, rate * _DRAIN // 1000)
+        self._whole = rate
         self._capacity = capacity
+        self.rate = max(1, rate * self.permille // 1000)
 
     @property
     def gone(self) -> bool:
@@ -153,6 +161,9 @@ class Hidden:
         self._peak, self._peak_at = max(self._faded(now), min(seen, self._spare_most)), now
         if wait is None:
             self.size = self.size * 15 // 16
+            if now < self._refused_at + _SOON:  # nobody tells what requests take: they may take more than is thought
+                self.permille = max(_LEAST_RATE, self.permille * 7 // 8)
+                self._tune(self._whole, self._capacity)
         elif seen > self._spare_most:
             self.size = self.size * 31 // 32
 
@@ -164,6 +175,11 @@ class Hidden:
         """A request that was *sent* then has been answered: test upward where it was quiet for long enough."""
         if sent >= self._refused_at:
             self.repeated = 0
+        if self.permille < _DRAIN and now >= self._climbed_at + SECOND:
+            self._advance(now)
+            self._climbed_at = now
+            self.permille = min(_DRAIN, self.permille + _CLIMB)
+            self._tune(self._whole, self._capacity)
         if now >= self._peak_at + SECOND:
             self._size_spare(now)
         if now >= self._tests_at:

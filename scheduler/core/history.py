@@ -1,8 +1,9 @@
 """How much had been charged at an instant of the recent past, and what was believed then.
 
-Answers speak of the past, so one has to know what had been charged then, and what level was believed. A list of all charges would grow with the
-traffic; here one mark is kept for each slot of 67 ms in which anything was charged, for 4.6 minutes. What an instant
-is asked for is answered by a binary search, to a slot's accuracy, on the side that the caller names.
+Answers speak of the past, so one has to know what had been charged then, and what level was believed. A list of all
+charges would grow with the traffic; here one mark is kept for each slot of 67 ms in which anything was charged, for 4.6
+minutes. What an instant is asked for is answered by a binary search, to a slot's accuracy, on the side that the caller
+names.
 
 **The invariant**: marks ascend in slot and total, and there are at most twice as many as slots are kept.
 """

@@ -59,6 +59,7 @@ class Ledger:
         "_size_at",
         "_tuning",
         "_watch_until",
+        "acquitted",
         "anchored",
         "anchored_total",
         "asked",
@@ -90,6 +91,7 @@ class Ledger:
         self.total = 0  # units charged since the beginning
         self.anchored = -1  # the instant that the newest answer speaks of: when its request was sent
         self.anchored_total = 0  # total at that instant
+        self.acquitted = False  # whether refusals without numbers that were blamed on it were not its own
         self.lag = 0  # by how much answers are older than that
         self.blind = 0
         self.asked = 0  # recent refusals: what the provider said they would have taken ...

@@ -159,7 +159,7 @@ class Account(Ledger):
                 return changed
             if not changed and bucket.level > believed:
                 self._put(believed)
-        elif self.roomy(ticket.charged, now):
+        elif self.sliceable and self.roomy(ticket.charged, now):
             self._narrow(ticket, None, (sent + now) // 2, now, None, event=event)
             return False
         elif self.known:
@@ -182,22 +182,24 @@ class Account(Ledger):
         kept = self.cushion + self._unconfirmed(now) + 3 * bucket.capacity // 100
         return bucket.level > kept + 2 * charged * bucket.scale
 
+    @property
+    def sliceable(self) -> bool:
+        """Whether a hidden window may lie in it: no longer than a minute, and evenly refilled."""
+        quota = self.bucket.quota
+        return quota.window <= MINUTE and quota.refill is Refill.CONTINUOUS
+
     def owed(self, now: int) -> int:
-        """Nanoseconds of refill that the charges of the last ten seconds have left to be paid."""
+        """Nanoseconds of refill that the charges of the last ten seconds have left to be paid, to a slice if any."""
         bucket = self.bucket
-        if bucket.quota.refill is not Refill.CONTINUOUS:
+        if not self.sliceable:
             return 0
         rate = bucket.quota.amount
         return self._history.owed(now, self.total, rate, bucket.scale, 10 * SECOND) // rate
 
     def ease(self, now: int) -> None:
         """Start slowly again, after a pause in which a level has gathered."""
-        bucket = self.bucket
-        if not self.known or bucket.quota.refill is not Refill.CONTINUOUS:
-            return
-        if self.pace is None:
-            self.pace = Pace(bucket.capacity, bucket.quota.window, now)
-        self.pace.restart(START, now)
+        if self.known:
+            self._restart(START, now)
 
     def slow_down(self, now: int) -> None:
         """The provider says that traffic grew too fast: go back to what it was, and grow gradually.
@@ -250,6 +252,13 @@ class Account(Ledger):
         self._raised += max(0, self.bucket.level - before)
         self._scale_rate()
 
+    def _restart(self, permille: int, now: int) -> None:
+        bucket = self.bucket
+        if bucket.quota.refill is Refill.CONTINUOUS:
+            if self.pace is None:
+                self.pace = Pace(bucket.capacity, bucket.quota.window, now)
+            self.pace.restart(permille, now)
+
     def _follow(self, now: int) -> None:
         """Let pace and hidden window follow a changed limit."""
         bucket = self.bucket
@@ -266,6 +275,7 @@ class Account(Ledger):
 
     def _informed(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
         self.blind = 0
+        self.acquitted = False
         if self._share.whole():
             self._scale_rate()
         self._note_lag(ticket, sent, remaining, now)
@@ -386,8 +396,8 @@ class Account(Ledger):
         burst = limit * old.burst // old.amount if self.known else limit
         quota = Quota(old.dimension, limit, old.window, max(1, burst), old.refill, old.anchor)
         self.limits.adopted(old if self.known else None, limit)
-        if self.pace is not None and self.known:
-            self.pace.restart(max(1, 2000 * old.amount // limit) if limit > old.amount else 2000, now)
+        if self.known:
+            self._restart(max(1, 2000 * old.amount // limit) if limit > old.amount else 2000, now)
         self._retune(quota, now)
         self.known = self.confirmed = True
         self._follow(now)
@@ -414,6 +424,7 @@ class Account(Ledger):
             self._adopt(limit, remaining, sent, ticket, now)
             changed = True
         self.confirmed = True
+        self.acquitted = False
         if remaining < requested:
             if sent >= self._informed_at:
                 self._set_error(ticket.expected - (remaining + 1 - requested) * self.bucket.scale, now)
@@ -437,8 +448,15 @@ class Account(Ledger):
         self._set_error(self._forecast.error(now) + bucket.capacity * tuning.event_error // 1000, now)
         if bucket.rate and (self.blind > tuning.blind or self._answers <= tuning.blind):
             passed = ticket.total - ticket.charged - self._bounced + ticket.refunded * ticket.charged
-            self._share.refused(sent, now, passed, left, bucket.quota.amount, bucket.quota.window)
+            if not self._share.refused(sent, now, passed, left, bucket.quota.amount, bucket.quota.window):
+                self._acquit()
             self._scale_rate()
+
+    def _acquit(self) -> None:
+        """It cannot have been this bucket, nor before: forget what was blamed on it, and look elsewhere."""
+        self.acquitted = True
+        self._share.whole()
+        self._put(max(self.bucket.level, self.bucket.capacity // 2))
 
     def _solve_puzzle(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
         """A refusal without numbers: if the next answer shows room in the minute, a hidden window had refused."""
@@ -458,7 +476,7 @@ class Account(Ledger):
     ) -> None:
         """A shorter, hidden window refused: keep to it."""
         bucket = self.bucket
-        if bucket.quota.window > MINUTE or bucket.quota.refill is not Refill.CONTINUOUS:
+        if not self.sliceable:
             return
         rate, scale = bucket.quota.amount, bucket.scale
         after = self.total - ticket.total

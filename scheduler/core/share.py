@@ -26,6 +26,7 @@ _LEAST = 50
 _GUESS_MOST = 16 * WHOLE
 _BELOW = 970  # of what was measured
 _BLEND = 2 * SECOND
+_TELLING = 5 * SECOND
 _AGREE = 100  # thousandths
 _CLIMB = 30  # thousandths of the share, in the first patience
 _PATIENCE, _PATIENCE_MOST = 30 * SECOND, 240 * SECOND
@@ -54,8 +55,12 @@ class Share:
         self.permille = self._base = WHOLE
         return changed
 
-    def refused(self, sent: int, now: int, passed: int, left: int, amount: int, window: int) -> None:
+    def refused(self, sent: int, now: int, passed: int, left: int, amount: int, window: int) -> bool:
         """A refusal has shown that *left* units were there, when *passed* units had gone through.
+
+        Returns:
+            Whether that can be: a bucket that was empty before, and got a fifth of its refill to pay at most since,
+            is not empty again. Something else has refused.
 
         Args:
             sent: When its request was sent.
@@ -69,6 +74,8 @@ class Share:
         if before is not None and sent > before[0]:
             span = sent - before[0]
             got = max(0, passed + left - before[1])
+            if span >= _TELLING and 5 * got * WHOLE * window < self.permille * amount * span:
+                return False
             believed = self.permille * amount * _BLEND // (WHOLE * window)
             measured = (got + believed) * WHOLE * window // (amount * (span + _BLEND))
             agrees = abs(measured - self._measured) * WHOLE <= _AGREE * self._measured
@@ -77,6 +84,7 @@ class Share:
             self.permille = max(_LEAST, min(self.permille * _BELOW // WHOLE, measured * _BELOW // WHOLE))
         self._base = self.permille
         self._since = self._looked_at = now
+        return True
 
     def climb(self, now: int, *, guessed: bool) -> bool:
         """Climb, where a second has passed since the last look; return whether that is a change."""

@@ -357,7 +357,7 @@ def test_only_a_minute_that_refills_evenly_can_hide_a_window(quota: Quota) -> No
     ours = account(quota)
     ours.refused(charged(ours, 100), 0, 0, (LIMIT, 50_000, 100))
     assert ours.hidden is None
-    assert ours.owed(0) == (0 if quota.refill is Refill.FIXED else 100 * DAY // LIMIT)
+    assert ours.owed(0) == 0
 
 
 def test_a_refusal_without_numbers_leaves_less_than_its_charge() -> None:

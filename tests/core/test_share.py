@@ -23,11 +23,20 @@ def test_two_refusals_measure_what_refills_for_us() -> None:
 
 
 def test_what_was_left_counts_too() -> None:
-    """A level that fell by as much as passed refilled nothing."""
+    """A level that fell by half of what passed means that the other half was refilled."""
     share = Share()
     refused(share, 10, 0, left=40_000)
-    refused(share, 110, 40_000, left=0)
-    assert share.permille == 50
+    refused(share, 90, 80_000, left=0)
+    assert share.permille == (40_000 + 2_000) * 1000 // 82_000 * 970 // 1000
+
+
+def test_a_bucket_that_hardly_paid_is_not_empty_again() -> None:
+    """Where less than a fifth of the refill was drawn since it was empty, something else has refused."""
+    share = Share()
+    assert share.refused(0, 0, 0, 0, AMOUNT, MINUTE)
+    assert not share.refused(20 * SECOND, 20 * SECOND, 3_900, 0, AMOUNT, MINUTE)
+    assert share.permille == WHOLE
+    assert share.refused(40 * SECOND, 40 * SECOND, 8_000, 0, AMOUNT, MINUTE)
 
 
 def test_a_short_time_measures_badly() -> None:
