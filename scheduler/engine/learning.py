@@ -216,24 +216,21 @@ def _scope_of(scopes: tuple[Scope, ...], *, project: bool) -> Scope | None:
 def _blame(tickets: list[Ticket], now: int) -> tuple[list[Account], bool]:
     """Return the account that a refusal without numbers most likely comes from, and whether that is certain.
 
-    All, where nothing is known. Where all have room for certain, a hidden window has refused: that of the account that
-    was drawn on the most, for its size, a moment ago. Otherwise the emptiest of those that may have had no room.
+    All, where nothing is known. The bucket of a day comes last: what is wrongly blamed on it would be waited for for
+    hours. Where all have room for certain, a hidden window has refused: that of the account that was drawn on the
+    most, for its size, a moment ago. Otherwise the emptiest of those that may have had no room.
     """
     counted = [ticket for ticket in tickets if ticket.account.dimension is not Dimension.CONCURRENCY]
     known = [ticket for ticket in counted if ticket.account.known]
     if not known:
         return [ticket.account for ticket in counted], False
+    known = [ticket for ticket in known if ticket.account.bucket.quota.window <= MINUTE] or known
     known = [ticket for ticket in known if not ticket.account.acquitted] or known
     suspects = [ticket.account for ticket in known if not ticket.account.roomy(ticket.charged, now)]
     if suspects:
-        return [min(suspects, key=_fullness)], False
-    sliceable = [ticket.account for ticket in known if ticket.account.sliceable]
-    account = max(sliceable or [ticket.account for ticket in known], key=lambda account: account.owed(now))
-    return [account], bool(sliceable) and (account.hidden is None or account.hidden.repeated < _STUBBORN)
-
-
-def _fullness(account: Account) -> float:
-    return account.bucket.level / account.bucket.capacity
+        return [min(suspects, key=lambda account: account.bucket.level / account.bucket.capacity)], False
+    account = max((ticket.account for ticket in known), key=lambda account: account.owed(now))
+    return [account], account.sliceable and (account.hidden is None or account.hidden.repeated < _STUBBORN)
 
 
 def _explained(reservation: Reservation, now: int) -> None:
