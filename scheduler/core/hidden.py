@@ -33,7 +33,8 @@ _SPARE_LEAST, _SPARE_FIRST, _SPARE_MOST = 100_000_000, 200_000_000, 500_000_000
 _SPARE_PART = 2  # of the slice at most, where that is more
 _HALF_LIFE = 250 * SECOND
 _QUIET, _QUIET_MOST, _STEP = 10 * MINUTE, 160 * MINUTE, 30 * SECOND
-_LEAST_RATE, _CLIMB = 100, 3
+_LEAST_RATE = 100
+_CLIMBS, _CLIMBS_MOST = SECOND // 8, 4 * SECOND  # between two thousandths of climbing: doubles with every cut
 _SOON = 10 * SECOND
 _LEAST_STEP = 50_000_000
 _GONE = 4  # a slice of a quarter of the bucket is none
@@ -47,6 +48,7 @@ class Hidden:
         "_before",
         "_capacity",
         "_climbed_at",
+        "_every",
         "_owed",
         "_peak",
         "_peak_at",
@@ -77,6 +79,7 @@ class Hidden:
         self._refused_at = self._climbed_at = now
         self._owed = 0
         self._at = now
+        self._every = _CLIMBS
         self._peak = _SPARE_FIRST
         self._peak_at = now
         self._quiet = _QUIET
@@ -163,6 +166,7 @@ class Hidden:
             self.size = self.size * 15 // 16
             if now < self._refused_at + _SOON:  # nobody tells what requests take: they may take more than is thought
                 self.permille = max(_LEAST_RATE, self.permille * 7 // 8)
+                self._every = min(_CLIMBS_MOST, 2 * self._every)
                 self._tune(self._whole, self._capacity)
         elif seen > self._spare_most:
             self.size = self.size * 31 // 32
@@ -175,10 +179,10 @@ class Hidden:
         """A request that was *sent* then has been answered: test upward where it was quiet for long enough."""
         if sent >= self._refused_at:
             self.repeated = 0
-        if self.permille < _DRAIN and now >= self._climbed_at + SECOND:
+        if self.permille < _DRAIN and now >= self._climbed_at + self._every:
             self._advance(now)
             self._climbed_at = now
-            self.permille = min(_DRAIN, self.permille + _CLIMB)
+            self.permille += 1
             self._tune(self._whole, self._capacity)
         if now >= self._peak_at + SECOND:
             self._size_spare(now)
