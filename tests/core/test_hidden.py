@@ -113,6 +113,34 @@ def test_where_no_wait_is_named_size_and_spare_share_the_blame() -> None:
     assert ours.spare > spare
 
 
+def test_where_nobody_tells_what_requests_take_the_rate_gives_way_too() -> None:
+    """Events soon after each other lower it by an eighth; it climbs back, ever more slowly."""
+    ours = hidden(1_000)
+    slow = []
+    for start in (100, 500):
+        whole = ours.permille
+        for second in (0, 1, 2):
+            ours.refused(10 * TOKEN, None, 0, (start + second) * SECOND, (start + second) * SECOND, event=True)
+        low = ours.permille
+        assert low < whole * 7 // 8
+        for quarter in range(4 * 60):
+            now = (start + 3) * SECOND + quarter * SECOND // 4
+            ours.answered(now, now)
+        slow.append(ours.permille - low)
+        for second in range(300):
+            ours.answered(ours._at + SECOND, (start + 70 + second) * SECOND)
+    assert slow[0] > 2 * slow[1] > 0
+
+
+def test_seldom_events_leave_the_rate_alone() -> None:
+    """Only size and spare give way."""
+    ours = hidden(1_000)
+    whole = ours.permille
+    for now in (100 * SECOND, 200 * SECOND):
+        ours.refused(10 * TOKEN, None, 0, now, now, event=True)
+    assert ours.permille == whole
+
+
 def test_arrival_more_uneven_than_half_of_the_slice_makes_it_smaller() -> None:
     """The spare has a bound; beyond it the size gives way, slowly."""
     ours = hidden(1_000)
@@ -120,6 +148,14 @@ def test_arrival_more_uneven_than_half_of_the_slice_makes_it_smaller() -> None:
     ours.refused(10 * TOKEN, SECOND, 0, SECOND, SECOND, event=True)
     assert size * 3 // 4 < ours.size < size
     assert ours.spare <= SECOND // 2 + SECOND // 50
+
+
+def test_a_spare_within_its_bound_leaves_the_size_alone() -> None:
+    """A wait that is small for the slice is laid to uneven arrival alone."""
+    ours = hidden(5_000)
+    size = ours.size
+    ours.refused(4_900 * TOKEN, SECOND // 10, 0, SECOND, SECOND, event=True)
+    assert ours.size == pytest.approx(size, rel=1e-3)
 
 
 def test_events_in_a_row_are_counted_until_an_answer_comes() -> None:

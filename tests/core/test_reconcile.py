@@ -179,7 +179,8 @@ def test_an_old_answer_is_an_anchor_of_its_own_time() -> None:
     told(ours, charged(ours, 10, SECOND), SECOND, 10_000)
     assert ours.bucket.whole <= 10_000 + 30_000
     assert ours.forecast_error(SECOND) > 0
-    told(ours, charged(ours, 10, SECOND), SECOND - SECOND // 2, 10)
+    older = charged(ours, 10, SECOND)
+    ours.answered(older, SECOND // 2, SECOND, LIMIT, 10)
     assert ours.anchored == SECOND - ours.lag
 
 
@@ -435,7 +436,21 @@ def test_after_a_refusal_nothing_rises_for_a_while() -> None:
     assert holds == [4, 8, 16, 30, 30, 30]
 
 
-# ---- slowing down
+# ---- easing and slowing down
+
+
+def test_after_a_pause_what_has_gathered_does_not_come_at_once() -> None:
+    """An account begins slowly again; one of which nothing is known, or that has no rate, has nothing to begin."""
+    ours, unknown = unpaced(), account(known=False)
+    ours.ease(SECOND)
+    assert ours.pace is not None
+    assert ours.pace.permille == 4_000
+    unknown.pace = None
+    unknown.ease(SECOND)
+    assert unknown.pace is None
+    held = account(Quota(Dimension.CONCURRENCY, 4, 0, 0, Refill.RELEASE))
+    held.ease(SECOND)
+    assert held.pace is None
 
 
 def test_slow_down_goes_back_to_the_rate_before_it_grew() -> None:
@@ -515,6 +530,20 @@ def test_without_headers_the_share_climbs_back() -> None:
     often.bucket.put(often.bucket.capacity)
     charged(often, 35_000, 20 * SECOND)
     assert often.ready_at(1_000, 20 * SECOND) == 20 * SECOND
+
+
+def test_a_blind_bucket_that_cannot_have_been_empty_is_acquitted() -> None:
+    """It paid next to nothing since it was blamed before: what was blamed on it is forgotten, until answers tell."""
+    ours = unpaced()
+    for now in range(12):
+        ours.answered(charged(ours, 10, now), now, now, None, 0)
+    for now in (SECOND, 20 * SECOND):
+        ours.refused(charged(ours, 10, now), now, now, None)
+    assert ours.acquitted
+    assert ours.share == WHOLE
+    assert ours.bucket.level == ours.bucket.capacity // 2
+    told(ours, charged(ours, 10, 21 * SECOND), 21 * SECOND, LIMIT // 2)
+    assert not ours.acquitted
 
 
 def test_an_answer_with_headers_ends_the_blindness() -> None:
