@@ -22,32 +22,36 @@ than the room that must have been left since: the formula above knows nothing of
 would after an idle minute count that minute's refill twice.
 
 **What is left shows as one number**, the *forecast error*: what we believed the level would be just after a request,
-less what the server then said. Three kinds of caution are made of it and its absence:
+less what the server then said. Caution is made of it and of its absence:
 
-- **Cushion**: twice the largest recent forecast error, fading over two minutes, at least 0.6 s of refill (requests in
-  transit while the server's bucket is full are clipped by about that) or 2 % of the capacity, whichever is less, and at
-  most 15 %. It is a level, not a rate: it costs its size once.
-- **Doubt**: spending that no answer has confirmed counts twice. At the start it lets half of a full bucket go before
-  the first answer and half of the rest before the next; when saturated it is about zero.
-- **Pace**: see ``pace``.
+- **Cushion**: twice the largest recent forecast error, fading over two minutes, at least a second of refill (requests
+  in transit while the server's bucket is full are clipped by about that, and others take as much in an answer's time)
+  or 2 % of the capacity, whichever is less, and at most 15 %. It is a level, not a rate: it costs its size once.
+- **Doubt**: spending that no answer has confirmed counts twice; see ``ledger``, and ``anchor`` for what ends it.
+- **Pace**, slow start and slowing down: see ``pace``.
 
-They yield: no request is ever asked to wait for more than 98 % of the capacity, or for its own charge if that is more.
+**A refusal** is an event for all that were in flight. Its body is an exact anchor, and teaches what requests are
+charged. Where the minute had room, a shorter window refused: see ``hidden``. Without a body, either recent answers
+prove that there was room, or the level is taken to have been below the charge, until the next answer explains it.
 
-**Without headers** nothing anchors. Ten answers in a row without any switch doubt off, and a refusal lowers the *share*
-of the refill that is used by a tenth, once for all requests that were in flight; it climbs back by 0.3 % a second.
+**Without headers** nothing anchors. Ten answers in a row without any switch doubt off, and refusals measure the share
+of the refill that is ours: see ``share``. A bucket that is blamed for a refusal without numbers, and had hardly been
+drawn on since it was blamed before, is acquitted: an observation of one bucket must not teach another.
 
 **What is held and given back**, concurrency, is known exactly: nothing is learned about it.
 
+The rooms: ``ledger`` decides and charges, ``anchor`` follows answers, ``limited`` follows limits, and the account here
+tells what an observation is.
+
 **The invariants**: ``total`` never falls, except where the provider itself lowers a charge (``Account.correct``); the
-anchor never goes back; the level is never above the capacity; 0.05 <= share <= 1; a request that fits the limit gets
-its turn.
+anchor never goes back; the level is never above the capacity; 0.05 <= share <= 1 for a limit that is not guessed; a
+request that fits the limit gets its turn.
 """
 
-from scheduler.core.bucket import NEVER, bucket_for
+from scheduler.core.bucket import NEVER
 from scheduler.core.hidden import Hidden
-from scheduler.core.ledger import Ledger
+from scheduler.core.limited import Limited
 from scheduler.core.limits import Verdict
-from scheduler.core.pace import START, Pace
 from scheduler.core.quota import MINUTE, SECOND, Quota, Refill
 from scheduler.core.ticket import NOTES, Ticket
 from scheduler.core.tuning import DEFAULT, WHOLE, Tuning
@@ -55,7 +59,7 @@ from scheduler.core.tuning import DEFAULT, WHOLE, Tuning
 __all__ = ["DEFAULT", "NOTES", "WHOLE", "Account", "Ticket", "Tuning"]
 
 
-class Account(Ledger):
+class Account(Limited):
     """A ledger, and what is learned about how true it is. Instants are passed in, and do not go back."""
 
     __slots__ = ()
@@ -71,8 +75,6 @@ class Account(Ledger):
         notes: list[int] = []
         self.spend(units, now, notes)
         return Ticket(self, now, units, *notes)
-
-    # ---- learning from answers
 
     def answered(self, ticket: Ticket, sent: int, now: int, limit: int | None, remaining: int) -> bool:
         """Learn from the answer to a request, and return whether the limit changed.
@@ -196,83 +198,6 @@ class Account(Ledger):
         rate = bucket.quota.amount
         return self._history.owed(now, self.total, rate, bucket.scale, 10 * SECOND) // rate
 
-    def ease(self, now: int) -> None:
-        """Start slowly again, after a pause in which a level has gathered."""
-        if self.known:
-            self._restart(START, now)
-
-    def slow_down(self, now: int) -> None:
-        """The provider says that traffic grew too fast: go back to what it was, and grow gradually.
-
-        What it was is the rate of the minute before the last ten seconds, where the traffic has grown since; otherwise
-        a fifth less than that of the last ten.
-        """
-        bucket = self.bucket
-        if not self.known or bucket.quota.refill is not Refill.CONTINUOUS:
-            return
-        recently, before = now - 10 * SECOND, now - 70 * SECOND
-        there = self._history.total_at(recently, self.total, later=False)
-        recent = max(1, self.total - there)
-        earlier = (there - self._history.total_at(before, self.total, later=True)) // 6
-        reduced = max(recent // 4, earlier) if earlier < recent * 4 // 5 else recent * 4 // 5
-        if self.pace is None:
-            self.pace = Pace(bucket.capacity, bucket.quota.window, now)
-        whole = max(1, self.pace.base * 10 * SECOND // bucket.scale)
-        self.pace.slow_down(reduced * WHOLE // whole, now)
-
-    def assume(self, window: int) -> None:
-        """Take it that the limit, which is not known yet, is over *window* nanoseconds."""
-        old = self.bucket.quota
-        if not self.known and window != old.window:
-            self.bucket = bucket_for(Quota(old.dimension, old.amount, window, 0, old.refill), self.bucket.at)
-
-    def begin(self, remaining: int, sent: int, now: int, charged_after: int) -> None:
-        """Set the level of a new account by the answer that told of it, *charged_after* units being charged since."""
-        bucket = self.bucket
-        bucket.advance(now)
-        self._put(min(bucket.capacity, (remaining - charged_after) * bucket.scale + bucket.refill(sent, now)))
-        self.anchored = sent
-
-    def retune(self, quota: Quota, now: int) -> None:
-        """Go on under another quota, as its owner says."""
-        self._retune(quota, now)
-        self.known = self.confirmed = True
-        self._excess = 0
-        if self._informed_at < NEVER:
-            self._informed_at = now
-        self._follow(now)
-        self.cushion = self._size_cushion(now)
-
-    # ---- parts of learning
-
-    def _retune(self, quota: Quota, now: int) -> None:
-        self.bucket.advance(now)
-        before = self.bucket.level
-        self.bucket.retune(quota, now)
-        self._raised += max(0, self.bucket.level - before)
-        self._scale_rate()
-
-    def _restart(self, permille: int, now: int) -> None:
-        bucket = self.bucket
-        if bucket.quota.refill is Refill.CONTINUOUS:
-            if self.pace is None:
-                self.pace = Pace(bucket.capacity, bucket.quota.window, now)
-            self.pace.restart(permille, now)
-
-    def _follow(self, now: int) -> None:
-        """Let pace and hidden window follow a changed limit."""
-        bucket = self.bucket
-        if self.pace is not None:
-            self.pace.retune(bucket.capacity, bucket.quota.window, now)
-        if self.hidden is not None:
-            self.hidden.retune(bucket.quota.amount, bucket.capacity)
-
-    def _judge(self, limit: int, remaining: int, sent: int, ticket: Ticket) -> Verdict:
-        if not self.known:
-            return Verdict.ADOPT
-        newest = sent >= self.anchored
-        return self.limits.judge(self.bucket.quota, limit, remaining, sent, ticket.total, newest=newest)
-
     def _informed(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
         self.blind = 0
         self.acquitted = False
@@ -292,128 +217,6 @@ class Account(Ledger):
         if self.blind > self._tuning.blind and self._share.climb(now, guessed=not self.confirmed):
             self._scale_rate()
 
-    def _hurry(self, sent: int, now: int) -> None:
-        """Let pace and hidden window know of an answer."""
-        if self.pace is not None and self.known:
-            self.pace.answered(sent, now)
-            if self.pace.free:
-                self.pace = None
-        if self.hidden is not None:
-            self.hidden.answered(sent, now)
-            if self.hidden.gone:
-                self.hidden = None
-
-    def _scale_rate(self) -> None:
-        if self.bucket.rate:
-            self.bucket.rate = max(1, self.bucket.quota.amount * self._share.permille // 1000)
-
-    def _note_lag(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
-        """See whether the answer speaks of its own request, or of a time before it."""
-        bucket = self.bucket
-        own, full = ticket.charged * bucket.scale, bucket.capacity
-        if not own or not bucket.rate:
-            return
-        if ticket.expected == full - own:
-            if remaining * bucket.scale < full - own // 2:
-                self.lag = 0
-        elif remaining * bucket.scale > full - own // 4 - 1 and sent > self._full_at:
-            raised = self._raised - ticket.raised
-            if ticket.expected + raised + bucket.refill(sent, now) < full - own:
-                self.lag = max(self.lag, min(self._tuning.lag, sent - self._full_at))
-
-    def _note_error(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
-        bucket, tuning = self.bucket, self._tuning
-        error = ticket.expected - remaining * bucket.scale
-        if sent >= self._informed_at:
-            sooner = self._total_at(sent + tuning.tolerance, later=True) - ticket.total  # if they overtook it
-            self._set_error(error - (1 + sooner) * bucket.scale, now)
-        elif self._informed_at < NEVER:
-            return
-        if self._informed_at == NEVER:
-            self._watch(sent, now)
-        if self._matched < tuning.matches:
-            band = bucket.scale + max(ticket.charged // 50, (ticket.total - self._matched_from) // 16) * bucket.scale
-            hop = bucket.refill(sent, min(now, sent + tuning.tolerance))
-            self._matched = self._matched + 1 if -band - hop <= error <= band else 0
-            if self._matched == tuning.matches and self.pace is not None and not self.pace.slowed:
-                self.pace = None
-
-    def _watch(self, sent: int, now: int) -> None:
-        """Keep more for a while, where it is there: a bucket loses nothing until it is full."""
-        tuning = self._tuning
-        if self.bucket.level > self.bucket.capacity * 2 * tuning.watched // 1000:
-            self._watch_until = now + tuning.watch + 2 * (now - sent)
-
-    def _set_error(self, error: int, now: int) -> None:
-        tuning = self._tuning
-        self._forecast.note(error, now, self.bucket.capacity * tuning.most // (1000 * tuning.safety))
-
-    def _total_at(self, instant: int, *, later: bool) -> int:
-        return self._history.total_at(instant, self.total, later=later)
-
-    def _anchor(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
-        if sent < self.anchored:
-            return
-        bucket, tuning = self.bucket, self._tuning
-        self.anchored, self.anchored_total = sent, ticket.total
-        after = self._total_at(sent + tuning.tolerance, later=True) - ticket.total
-        before = ticket.total - ticket.charged - self._total_at(sent - tuning.tolerance, later=False)
-        least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
-        low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
-        surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
-        self._move((remaining + after + 1) * bucket.scale, min(low - bucket.level, surplus), now)
-
-    def _anchor_past(self, seen: int, remaining: int, now: int) -> None:
-        """Anchor at an instant before the request: headers that lag behind."""
-        if seen < self.anchored:
-            return
-        bucket, tuning = self.bucket, self._tuning
-        self.anchored, self.anchored_total = seen, self._total_at(seen, later=False)
-        after = self._total_at(seen + tuning.tolerance, later=True) - self.anchored_total
-        before = self.anchored_total - self._total_at(seen - tuning.tolerance, later=False)
-        least = (remaining - before) * bucket.scale - bucket.rate * tuning.tolerance
-        believed = self._history.believed_at(seen)
-        if believed is not None and seen >= self._informed_at:
-            self._set_error(believed - (remaining + 1 + after) * bucket.scale, now)
-        low = least + bucket.refill(seen, now) - (self.total - self.anchored_total) * bucket.scale
-        self._move((remaining + after + 1) * bucket.scale, min(bucket.capacity, low) - bucket.level, now)
-
-    def _move(self, high: int, excess: int, now: int) -> None:
-        """Bring the level into the band that the anchor proves: at once down to *high*, by a part up by *excess*."""
-        bucket = self.bucket
-        self._anchor_high = high
-        most = self._at_most(now)
-        before, self._excess = self._excess, max(0, excess)
-        if bucket.level > most:
-            bucket.put(most)
-        elif self._excess and now >= self._hold_until:
-            part = min(before, self._excess) * self._tuning.rise // 1000
-            self._put(min(bucket.capacity, bucket.level + part))
-
-    def _adopt(self, limit: int, remaining: int, sent: int, ticket: Ticket, now: int) -> None:
-        bucket = self.bucket
-        old = bucket.quota
-        burst = limit * old.burst // old.amount if self.known else limit
-        quota = Quota(old.dimension, limit, old.window, max(1, burst), old.refill, old.anchor)
-        self.limits.adopted(old if self.known else None, limit)
-        if self.known:
-            self._restart(max(1, 2000 * old.amount // limit) if limit > old.amount else 2000, now)
-        self._retune(quota, now)
-        self.known = self.confirmed = True
-        self._follow(now)
-        charged_after = (self.total - ticket.total) * bucket.scale
-        level = min(bucket.capacity, remaining * bucket.scale + bucket.refill(sent, now) - charged_after)
-        self._informed_at = now
-        self._matched = 0
-        self._matched_from = ticket.total
-        if sent < self.anchored:
-            self._put(min(bucket.level, level))  # a newer answer has spoken since: this one tells the limit only
-            return
-        self._put(level)
-        self._watch(sent, now)
-        self.anchored, self.anchored_total = sent, ticket.total
-        self._anchor_high = (remaining + 1) * bucket.scale
-
     def _learn_body(self, ticket: Ticket, sent: int, now: int, limit: int, remaining: int, requested: int) -> bool:
         if not self.guessed:  # two requests as estimated, so that the first refusal does not decide alone
             self.asked = self.guessed = 2 * ticket.units
@@ -430,15 +233,6 @@ class Account(Ledger):
                 self._set_error(ticket.expected - (remaining + 1 - requested) * self.bucket.scale, now)
             self._anchor(ticket, sent, remaining, now)
         return changed
-
-    def _guess(self, ticket: Ticket, now: int) -> None:
-        """The first refusal ever, without a number: a full bucket and its refill have been spent."""
-        quota = self.bucket.quota
-        passed = ticket.total - ticket.charged - self._bounced
-        limit = max(passed * quota.window // (quota.window + now - self._began), 2 * ticket.charged, 1)
-        self.bucket = bucket_for(Quota(quota.dimension, limit, quota.window, 0, quota.refill, quota.anchor), now, 0)
-        self.known = True
-        self.pace = None
 
     def _event(self, ticket: Ticket, sent: int, now: int, left: int) -> None:
         tuning, bucket = self._tuning, self.bucket
