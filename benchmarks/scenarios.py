@@ -8,8 +8,20 @@
 Each run is the whole engine behind `Scheduler.request`, against the simulator's own account of what it charged.
 
 refused: refusals per 1,000 requests; late: those after the first minute (for changed limits a minute after the change)
-per 1,000 admitted then. ratio: makespan over the ideal, the time in which the world as it was could have granted what
-it charged. used: granted over grantable from that minute on to the last admission. All are means over the seeds.
+per 1,000 admitted then; worst: refused in the worst seed. The others are means over the seeds.
+
+ideal: the time in which the world as it was could have granted what it charged, and the shortest answer. A limit could
+have granted what lay in it at the start and what it refilled, less what the tenants took (as much as they really took,
+evenly over their time). A slice grants no more than its length and the time that has passed; tenants do not draw on it.
+Where slices are smaller than requests, one goes when the one before has been paid back to every slice: the sum of
+these times, in the order of submission, is a bound as well. In an outage nothing is granted, and what refills meanwhile
+is there afterwards, up to full.
+
+makespan: until the last answer, in seconds; ratio: over the ideal. admitted: until the last admission, over the ideal
+without an answer: where answers take long, the ratio is that of the last answer's tail. used: what was granted from the
+first minute (a minute after the change) to the last admission, over what was grantable then by the same rules, of the
+limit that bound the most. Where the provider asks to slow down, the rates before and after are shown, and the hold of
+a quarter of an hour that it asks for shows in ratio and used: it is not taken out of them.
 """
 
 import argparse
@@ -88,28 +100,35 @@ async def play(case: Case, seed: int) -> Row:
         seed=seed,
     )
     done: list[int] = []
-    settled: list[Row] = []
+    charges: list[int] = []
+    seen: dict[float, Row] = {}
     began = anyio.current_time()
 
     async def one(index: int, body: dict[str, Any]) -> None:
         project = ("alpha", "beta")[index % 2] if case.projects else None
         job = scheduler.job("POST", "/v1/chat/completions", body, project=project)
+        charges.append(job.call.charge.tokens)
         answer = await scheduler.driver.perform(job)
         if answer.error is None:
             done.append(index)
 
-    async def look() -> None:
-        await anyio.sleep(case.settled)
-        settled.append(simulator.report())
+    async def look(after: float) -> None:
+        await anyio.sleep(after)
+        seen[after] = simulator.report()
 
     async with scheduler, anyio.create_task_group() as looking:
-        looking.start_soon(look)
+        for after in {case.settled, *itertools.chain(*case.compared)}:
+            looking.start_soon(look, after)
         async with anyio.create_task_group() as group:
             for index, body in enumerate(bodies(case, seed)):
                 group.start_soon(one, index, body)
         makespan = anyio.current_time() - began
         looking.cancel_scope.cancel()
-    return judged(case, simulator.report(), settled, makespan, done)
+    row = judged(case, simulator.report(), seen.get(case.settled), makespan, done, charges)
+    row["rates"] = [
+        (seen[end]["granted"] - seen[begin]["granted"]) / (end - begin) for begin, end in case.compared if end in seen
+    ]
+    return row
 
 
 # ---- what the world could have granted
@@ -117,25 +136,55 @@ async def play(case: Case, seed: int) -> Row:
 
 def supply(case: Case, name: str, limit: Row, until: float) -> float:
     """Return the units of a limit that the client could have been given *until* seconds after the start."""
+    for begin, end in case.world.get("outages", ()):
+        if begin < until < end:
+            until = begin
     points = {0.0, until}
-    for at in (*(case.change or ())[:1], *(case.tenant or ())[2:]):
-        if 0 < at < until:
-            points.add(at)
+    if case.change and 0 < case.change[0] < until:
+        points.add(case.change[0])
     total = float(limit["start_level"])
-    edges = sorted(points)
     window = limit["window"]
-    for begin, end in itertools.pairwise(edges):
+    for begin, end in itertools.pairwise(sorted(points)):
         amount = limit["first"] * (case.change[1] if case.change and begin >= case.change[0] else 1.0)
-        share = case.tenant[0] if case.tenant and case.tenant[2] <= begin < case.tenant[3] and window == 60 else 0.0
-        total += (end - begin) * amount / window * (1 - share)
-    if case.world.get("slices") and name == "tpm":
-        total = min(total, (until + 1.0) * limit["first"] / window)
+        total += (end - begin) * amount / window
+    total -= taken_by_others(case, limit, until)
+    length = slice_of(case, name)
+    return min(total, (until + length) * limit["first"] / window) if length else total
+
+
+def taken_by_others(case: Case, limit: Row, until: float) -> float:
+    """Return the units of what tenants took of a limit that they had taken by an instant, as if evenly."""
+    if not case.tenant or not limit["unseen"]:
+        return 0.0
+    begin, end = case.tenant[2], min(case.tenant[3], limit["now"])
+    return float(limit["unseen"] * min(1.0, max(0.0, until - begin) / (end - begin)))
+
+
+def slice_of(case: Case, name: str) -> float:
+    """Return the seconds of a limit's slice, or 0."""
+    slices = case.world.get("slices") or 0.0
+    if isinstance(slices, float):
+        return slices if name.endswith("pm") else 0.0
+    return float(slices.get(name, 0.0))
+
+
+def paid_back(case: Case, charges: list[int]) -> float:
+    """Return the seconds that slices alone ask for, in the order of submission: what is owed before the next fits."""
+    factor = case.world.get("factor", 1.0)
+    total = 0.0
+    for charge, following in itertools.pairwise(charges):
+        waits = [0.0]
+        for name, units, then in (("rpm", 1.0, 1.0), ("tpm", charge * factor, following * factor)):
+            rate, length = case.limits[name] / 60, slice_of(case, name)
+            if length:
+                waits.append((units - max(0.0, length * rate - then)) / rate)
+        total += max(waits)
     return total
 
 
-def ideal(case: Case, limits: Iterable[tuple[str, Row]], latency: float) -> float:
-    """Return the seconds in which the limits could have granted what was charged, and the shortest answer."""
-    longest = 0.0
+def ideal(case: Case, limits: Iterable[tuple[str, Row]], charges: list[int]) -> float:
+    """Return the seconds in which the limits could have granted what was charged."""
+    longest = paid_back(case, charges)
     for name, limit in limits:
         work = limit["charged"] - limit["returned"]
         low, high = 0.0, 1e6
@@ -143,7 +192,7 @@ def ideal(case: Case, limits: Iterable[tuple[str, Row]], latency: float) -> floa
             middle = (low + high) / 2
             low, high = (middle, high) if supply(case, name, limit, middle) < work else (low, middle)
         longest = max(longest, high)
-    return longest + latency
+    return longest
 
 
 def limits_of(case: Case, report: Row) -> Iterator[tuple[str, Row]]:
@@ -153,48 +202,54 @@ def limits_of(case: Case, report: Row) -> Iterator[tuple[str, Row]]:
             first = limit["limit"]
             if case.change and limit["window"] == 60:
                 first = case.limits[name]
-            yield name, {**limit, "first": first, "scope": scope["project"]}
+            yield name, {**limit, "first": first, "scope": scope["project"], "now": report["now"] - report["started"]}
 
 
-def judged(case: Case, report: Row, settled: list[Row], makespan: float, done: list[int]) -> Row:
-    """Return the figures of one run."""
-    limits = list(limits_of(case, report))
-    best = ideal(case, limits, report["shortest_latency"] or 0.0)
+def judged(case: Case, report: Row, before: Row | None, makespan: float, done: list[int], charges: list[int]) -> Row:
+    """Return the figures of one run; *before* is the report of when it had settled, if it came to that."""
+    latency = report["shortest_latency"] or 0.0
+    best = ideal(case, list(limits_of(case, report)), charges)
+    last = report["last_admission"]
     row: Row = {
         "refused": 1000 * report["refused"] / case.requests,
         "late": 0.0,
         "makespan": makespan,
-        "ideal": best,
-        "ratio": makespan / best if best else math.nan,
+        "ideal": best + latency,
+        "ratio": makespan / (best + latency) if best + latency else math.nan,
+        "admitted": (last - report["started"]) / best if best > 1 else None,
         "used": None,
         "lost": case.requests - len(set(done)),
         "twice": len(done) - len(set(done)) + report["completed_twice"],
     }
-    if settled and report["last_admission"] is not None:
-        before = settled[0]
+    if before is not None:
         late = report["granted"] - before["granted"]
         row["late"] = 1000 * (report["refused"] - before["refused"]) / max(1, late)
-        span = report["last_admission"] - before["now"]
+        span = last - before["now"]
         if span > 30 and late:
-            whole, sliced = report["now"] - before["now"], bool(case.world.get("slices"))
-            row["used"] = max(used(*both, span, whole, sliced=sliced) for both in pairs(before, report))
+            row["used"] = max(used(case, *three, span, report, before) for three in pairs(before, report))
+            row["used"] = max(row["used"], late * paid_back(case, charges) / len(charges) / span)
     return row
 
 
-def pairs(before: Row, after: Row) -> Iterator[tuple[Row, Row]]:
-    """Yield each limit of a window then and now."""
+def pairs(before: Row, after: Row) -> Iterator[tuple[str, Row, Row]]:
+    """Yield the name of each limit of a window, and what it was then and is now."""
     for then, now in zip(before["scopes"], after["scopes"], strict=False):
         for name, limit in now["limits"].items():
             if limit["window"]:
-                yield then["limits"][name], limit
+                yield name, then["limits"][name], limit
 
 
-def used(then: Row, now: Row, span: float, whole: float, *, sliced: bool) -> float:
-    """Return the share of what a limit could grant between two reports that it did grant."""
+def used(case: Case, name: str, then: Row, now: Row, span: float, report: Row, before: Row) -> float:
+    """Return the share of what a limit could grant in *span* seconds since the report *before* that it did grant."""
     granted = now["charged"] - now["returned"] - then["charged"] + then["returned"]
-    unseen = (now["unseen"] - then["unseen"]) * span / whole
-    level = 0.0 if sliced else max(0.0, then["level"])
-    grantable = level + now["limit"] * span / now["window"] - unseen
+    unseen = (now["unseen"] - then["unseen"]) * span / (report["now"] - before["now"])
+    rate = now["limit"] / now["window"]
+    grantable = max(0.0, then["level"]) + rate * span - unseen
+    for begin, end in case.world.get("outages", ()):
+        grantable -= max(0.0, (end - begin) * rate - now["limit"])
+    length = slice_of(case, name)
+    if length:
+        grantable = min(grantable, (span + length) * rate)
     return float(granted / grantable) if grantable > 0 else 0.0
 
 
@@ -207,23 +262,31 @@ def several(job: tuple[Case, range]) -> Row:
     began = time.perf_counter()
     rows = [run_virtually(play, case, seed) for seed in seeds]
     row: Row = {"world": case.name}
-    for key in ("refused", "late", "ratio", "used", "makespan", "ideal"):
+    for key in ("refused", "late", "ratio", "admitted", "used", "makespan", "ideal"):
         values = [each[key] for each in rows if each[key] is not None]
         row[key] = round(statistics.fmean(values), 4) if values else None
     row["worst"] = round(max(each["refused"] for each in rows), 2)
     row["lost"] = sum(each["lost"] for each in rows)
     row["twice"] = sum(each["twice"] for each in rows)
+    row["rates"] = [
+        round(statistics.fmean(values), 2) for values in zip(*(each["rates"] for each in rows), strict=False)
+    ]
     row["study"] = None if case.most is None else [*case.most, case.ratio]
     row["seconds"] = round(time.perf_counter() - began, 1)
     return row
 
 
+HEAD = "| world | refused | late | worst | ratio | admitted | used | makespan | lost | twice | study |"
+
+
 def show(row: Row) -> None:
     """Print a row of the table."""
     study = "" if row["study"] is None else "{:.1f} ({:.1f}) {:.3f}".format(*row["study"])
-    share = "" if row["used"] is None else f"{row['used']:.3f}"
-    cells = f"{row['refused']:.2f} | {row['late']:.2f} | {row['worst']:.1f} | {row['ratio']:.3f} | {share}"
+    shares = " | ".join("" if row[key] is None else f"{row[key]:.3f}" for key in ("ratio", "admitted", "used"))
+    cells = f"{row['refused']:.2f} | {row['late']:.2f} | {row['worst']:.1f} | {shares} | {row['makespan']:.1f}"
     print(f"| {row['world']} | {cells} | {row['lost']} | {row['twice']} | {study} |", flush=True)
+    if row["rates"]:
+        print(f"  requests a second: {' -> '.join(map(str, row['rates']))}", flush=True)
 
 
 def main() -> int:
@@ -243,8 +306,9 @@ def main() -> int:
         cases = [*STUDY, *OTHERS, *(slow(case) for case in STUDY if case.name in SLOW)]
         wanted = options.worlds or ["*"]
         jobs = [(case, seeds) for case in cases if any(fnmatch.fnmatchcase(case.name, each) for each in wanted)]
-    print("| world | refused | late | worst seed | ratio | used | lost | twice | study |\n|" + "---|" * 9)
+    print(HEAD + "\n|" + "---|" * 11)
     rows = []
+    began = time.perf_counter()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for row in pool.map(several, jobs):
             rows.append(row)
@@ -255,6 +319,7 @@ def main() -> int:
         for row in ordered[:10]:
             show(row)
         print(f"median refused per 1,000: {statistics.median(row['refused'] for row in rows):.2f}")
+    print(f"{time.perf_counter() - began:.0f} s")
     if options.save:
         machine = {"python": platform.python_version(), "cores": os.cpu_count(), "seeds": [*seeds]}
         name = "scenarios-drawn.json" if options.drawn else "scenarios.json"

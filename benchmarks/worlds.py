@@ -38,6 +38,8 @@ class Case:
         requests: How many there are to do.
         most: Refusals per 1,000 that the study's best strategy drew: all, and after the first minute; None: no study.
         ratio: The study's makespan over the ideal, in a world of one limit; None: no study.
+        projects: Whether half of the requests are those of a project with less than the organization's limit.
+        compared: Spans of seconds whose rates of admission are shown side by side.
         settled: Second from which what is learned is judged.
     """
 
@@ -52,6 +54,7 @@ class Case:
     most: tuple[float, float] | None = None
     ratio: float | None = None
     projects: bool = False
+    compared: tuple[tuple[float, float], ...] = ()
 
     @property
     def settled(self) -> float:
@@ -168,7 +171,12 @@ OTHERS = [
     Case("429 without header or hint, 2x", BARE, told=2.0),
     Case("2 % errors", {"faults": {"server_error": 0.02}}),
     Case("an outage of 60 s", {"outages": ((60.0, 120.0),)}),
-    Case("slow_down for 10 s", {"fault_windows": (FaultWindow(kind="slow_down", begin=30.0, end=40.0),)}),
+    Case("2 % never answered", {"faults": {"drop": 0.02}}),
+    Case(
+        "slow_down for 10 s",
+        {"fault_windows": (FaultWindow(kind="slow_down", begin=60.0, end=70.0),)},
+        compared=((30.0, 60.0), (60.0, 70.0), (75.0, 135.0)),
+    ),
     Case("a day's limit in the headers of requests", {"requests_header": "day"}, daily=0.01),
     Case("two projects under one organization", projects=True),
     Case("short: 200 requests that fit", requests=200),

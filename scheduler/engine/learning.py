@@ -7,6 +7,7 @@ back; where nothing does, the emptiest is blamed and the scope's gate closes, un
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from scheduler.core.backoff import Backoff
 from scheduler.core.quota import DAY, MINUTE, SECOND, Dimension, Quota
@@ -17,6 +18,8 @@ from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.providers.base import Cause, Observation, Outcome, Provider, Reading, Settlement, Usage
 
 _CLOSING = {Cause.OVERLOAD, Cause.RAMP}
+_PROBES = 4 * SECOND  # at most, between two probes of a closed gate, unless the server names a longer delay
+_STUBBORN = 3  # events in a row that hidden windows explain; then the gate closes all the same
 
 
 class Learner:
@@ -26,7 +29,7 @@ class Learner:
         """Begin with what the provider's adapter states about charges."""
         self._provider = provider
         self._book = book
-        self._backoff = backoff
+        self._backoff = replace(backoff, most=min(backoff.most, _PROBES))
         self._chance = chance
 
     def learn(self, reservation: Reservation, reading: Reading, now: int) -> list[Event]:
@@ -42,8 +45,8 @@ class Learner:
             self._refused(reservation, reading, now, events)
         else:
             self._answered(reservation, reading, now, events)
-            if reading.cause in _CLOSING:
-                self._close(reservation, reading, now, events)
+            if reading.cause in _CLOSING and self._close(reservation, reading, now, events):
+                self._slow_down(reservation, reading, now)
         return events
 
     def ended(self, reservation: Reservation, usage: Usage | None, now: int) -> bool:
@@ -68,7 +71,7 @@ class Learner:
             for index, (account, _) in enumerate(reservation.draws):
                 account.unheard(notes[index * NOTES], at, sent, now)
             if outcome is Outcome.SUCCESS:
-                self._open_gates(reservation)
+                self._open_gates(reservation, now)
         if usage is not None and self._provider.settlement is Settlement.CORRECTED:
             self._correct(reservation, usage, now)
         return not answered
@@ -80,20 +83,25 @@ class Learner:
         for ticket in reservation.tickets:
             account = ticket.account
             said = matched.get(account)
+            hidden = account.hidden
             before = account.bucket.quota.amount if account.known else None
             if said is None:
                 account.answered(ticket, reservation.sent, now, None, 0)
             elif account.answered(ticket, reservation.sent, now, said.limit, said.remaining):
                 _note_change(account, before, events)
+            if hidden is None and account.hidden is not None:
+                _explained(reservation, now)
         if reading.outcome is Outcome.SUCCESS:
-            self._open_gates(reservation)
+            self._open_gates(reservation, now)
 
-    def _open_gates(self, reservation: Reservation) -> None:
+    def _open_gates(self, reservation: Reservation, now: int) -> None:
         for scope in reservation.lane.scopes:
             gate = scope.gate
             if gate.window:
                 gate.answered(reservation.sent)
                 _open_if_learned(scope)
+                if gate.is_open:
+                    _ease(reservation, now)
 
     def _refused(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
         culprits = self._culprits(reservation, reading, now, events)
@@ -105,7 +113,8 @@ class Learner:
                     account.refund(ticket, now)
                 continue
             before = account.bucket.quota.amount if account.known else None
-            if account.refused(ticket, reservation.sent, now, culprits[account], charged=charged):
+            wait = reading.refused.wait if reading.refused is not None else None
+            if account.refused(ticket, reservation.sent, now, culprits[account], charged=charged, wait=wait):
                 _note_change(account, before, events)
         for scope in reservation.lane.scopes:
             _open_if_learned(scope)
@@ -125,20 +134,31 @@ class Learner:
         if culprits:
             return culprits
         if reading.refused is None:
-            self._close(reservation, reading, now, events)
-            return dict.fromkeys(_blame(reservation.tickets))
+            blamed, certain = _blame(reservation.tickets, now)
+            if not certain:
+                self._close(reservation, reading, now, events)
+            return dict.fromkeys(blamed)
         if not any(account in matched for account, _ in reservation.lane.draws):  # nor was a new account opened
             self._close(reservation, reading, now, events)
         return {}
 
-    def _close(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
+    def _close(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> bool:
+        """Close the gate; return whether it was open."""
         gate = next((scope.gate for scope in reservation.lane.scopes if not scope.local), None)
         if gate is None:
-            return
+            return False
+        open_before = gate.is_open
         delay = self._backoff.delay(gate.closings + 1, self._chance, reading.delay)
         if gate.close(reservation.sent, now, now + delay):
             cause = reading.cause.value if reading.cause else ""
             events.append(Paused(gate.scope, cause, delay / SECOND))
+        return open_before
+
+    def _slow_down(self, reservation: Reservation, reading: Reading, now: int) -> None:
+        """Traffic grew too fast: every account that refills evenly goes back to its rate before."""
+        if reading.cause is Cause.RAMP:
+            for account, _ in reservation.lane.draws:
+                account.slow_down(now)
 
     def _correct(self, reservation: Reservation, usage: Usage, now: int) -> None:
         used = {"tokens": usage.tokens, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
@@ -193,17 +213,45 @@ def _scope_of(scopes: tuple[Scope, ...], *, project: bool) -> Scope | None:
     return next((scope for scope in scopes if (scope.project is not None) is project and not scope.local), None)
 
 
-def _blame(tickets: list[Ticket]) -> list[Account]:
-    """Return the account that a refusal without numbers most likely comes from: all, where nothing is known."""
-    counted = [ticket.account for ticket in tickets if ticket.account.dimension is not Dimension.CONCURRENCY]
-    known = [account for account in counted if account.known]
+def _blame(tickets: list[Ticket], now: int) -> tuple[list[Account], bool]:
+    """Return the account that a refusal without numbers most likely comes from, and whether that is certain.
+
+    All, where nothing is known. The bucket of a day comes last: what is wrongly blamed on it would be waited for for
+    hours. Where all have room for certain, a hidden window has refused: that of the account that was drawn on the
+    most, for its size, a moment ago. Otherwise the emptiest of those that may have had no room.
+    """
+    counted = [ticket for ticket in tickets if ticket.account.dimension is not Dimension.CONCURRENCY]
+    known = [ticket for ticket in counted if ticket.account.known]
     if not known:
-        return counted
-    return [min(known, key=lambda account: account.bucket.level / account.bucket.capacity)]
+        return [ticket.account for ticket in counted], False
+    known = [ticket for ticket in known if ticket.account.bucket.quota.window <= MINUTE] or known
+    known = [ticket for ticket in known if not ticket.account.acquitted] or known
+    suspects = [ticket.account for ticket in known if not ticket.account.roomy(ticket.charged, now)]
+    if suspects:
+        return [min(suspects, key=lambda account: account.bucket.level / account.bucket.capacity)], False
+    account = max((ticket.account for ticket in known), key=lambda account: account.owed(now))
+    return [account], account.sliceable and (account.hidden is None or account.hidden.repeated < _STUBBORN)
+
+
+def _explained(reservation: Reservation, now: int) -> None:
+    """An answer has shown that a hidden window had refused: the gate has nothing to protect."""
+    for scope in reservation.lane.scopes:
+        if scope.gate.closings and scope.configured:
+            scope.gate.open()
+            _ease(reservation, now)
+
+
+def _ease(reservation: Reservation, now: int) -> None:
+    """A gate has opened: what has gathered behind it must not come at once."""
+    for account, _ in reservation.draws:
+        account.ease(now)
 
 
 def _open_if_learned(scope: Scope) -> None:
-    if not scope.configured and any(account.known for account in scope.accounts):
+    """Open the gate of a scope of which nothing was known; a limit of the day says nothing of the minute's."""
+    if scope.configured:
+        return
+    if any(account.known and account.bucket.quota.window <= MINUTE for account in scope.accounts):
         scope.gate.learned()
 
 

@@ -6,7 +6,7 @@ asked for, the usage that it billed). It holds no state and does no I/O; it neve
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
@@ -83,6 +83,7 @@ class Observation:
         window: Length of the window in nanoseconds, or None where the answer does not decide it.
         project: Whether the bucket is the project's rather than the organization's.
         requested: Units that a refusal says this request would have taken, or None.
+        wait: Nanoseconds after which a refusal says that this request would have fit, or None.
     """
 
     dimension: Dimension
@@ -91,6 +92,7 @@ class Observation:
     window: int | None = None
     project: bool = False
     requested: int | None = None
+    wait: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

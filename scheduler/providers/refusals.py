@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from scheduler.core.quota import DAY, HOUR, MINUTE, SECOND, Dimension
 from scheduler.providers.base import Observation
+from scheduler.providers.delays import LONGEST, delay_in
 from scheduler.providers.durations import MOST
 
 PARSED = 2000
@@ -49,6 +50,7 @@ class Refusal:
         limit: Units in a window.
         used: Units that were taken when the request was refused.
         requested: Units that this request would have taken.
+        wait: Nanoseconds after which it would have fit.
         project: Whether the limit is the project's.
         too_large: Whether the words say that the request can never fit.
     """
@@ -58,6 +60,7 @@ class Refusal:
     limit: int | None = None
     used: int | None = None
     requested: int | None = None
+    wait: int | None = None
     project: bool = False
     too_large: bool = False
 
@@ -73,7 +76,7 @@ class Refusal:
         if self.dimension is None or not self.limit or self.used is None:
             return None
         remaining = max(0, self.limit - self.used)
-        return Observation(self.dimension, self.limit, remaining, self.window, self.project, self.requested)
+        return Observation(self.dimension, self.limit, remaining, self.window, self.project, self.requested, self.wait)
 
 
 def refusal_of(message: str, kind: str = "") -> Refusal:
@@ -95,7 +98,10 @@ def refusal_of(message: str, kind: str = "") -> Refusal:
     limit, used, requested = (_number(name, message) for name in _NUMBERS)
     project = _PROJECT.search(message) is not None
     too_large = _TOO_LARGE.search(message) is not None
-    return Refusal(dimension, window, limit, used, requested, project, too_large)
+    wait = delay_in(message)
+    if wait is not None and not 0 <= wait <= LONGEST:
+        wait = None
+    return Refusal(dimension, window, limit, used, requested, wait, project, too_large)
 
 
 def _number(name: str, message: str) -> int | None:

@@ -1,4 +1,4 @@
-"""The purse: slow start, and hidden windows."""
+"""The purse: slow start, and slowing down."""
 
 from hypothesis import given, strategies as st
 
@@ -14,12 +14,6 @@ def started(now: int = 0) -> Pace:
     """Return a pace whose probe is out."""
     pace = Pace(CAPACITY, MINUTE, now)
     pace.take(TOKEN)
-    return pace
-
-
-def hidden(now: int = 0) -> Pace:
-    pace = started(now)
-    pace.narrow(now)
     return pace
 
 
@@ -53,47 +47,46 @@ def test_doubling_does_not_reach_back() -> None:
     assert looked.ready_at(401 * TOKEN, SECOND // 10) > SECOND // 10
 
 
-def test_a_hidden_window_is_paced_below_the_refill() -> None:
-    """It begins at 0.95, drops to 0.96 of itself at each refusal and not below 0.3, and nothing flows at first."""
-    pace = hidden()
-    assert pace.permille == 950
-    assert pace.ready_at(800 * TOKEN, 0) == SECOND  # 150 of the second's 1,000 are kept back
-    pace.narrow(0)
-    assert pace.permille == 912
-    for _ in range(100):
-        pace.narrow(0)
-    assert pace.permille == 300
-    assert not pace.free
+def test_slowing_down_holds_for_a_quarter_of_an_hour_and_grows_gradually() -> None:
+    """The pace stays as told for 15 minutes, grows by a tenth a minute, and doubles again from 4 on."""
+    pace = started()
+    pace.slow_down(800, 0)
+    for now in range(0, 15 * MINUTE, MINUTE):
+        pace.answered(now, now)
+    assert pace.permille == 800
+    minutes = 0
+    while pace.slowed:
+        pace.answered(0, (15 + minutes) * MINUTE)
+        pace.answered(0, (15 + minutes) * MINUTE)
+        minutes += 1
+    assert minutes == 17
+    assert 4_000 <= pace.permille < 4_400
+    pace.answered(40 * MINUTE, 40 * MINUTE)
+    assert pace.permille > 8_000
 
 
-def test_a_hidden_window_is_tested_upward_slowly() -> None:
-    """As answers come it climbs by a thousandth a second, however often they come, and not above 0.98."""
-    often, seldom = hidden(), hidden()
-    for tenth in range(1, 101):
-        often.answered(0, tenth * SECOND // 10)
-    seldom.answered(0, 10 * SECOND)
-    assert often.permille == seldom.permille == 960
-    often.answered(0, 3600 * SECOND)
-    assert often.permille == 980
-
-
-def test_a_hidden_window_is_not_forgotten_by_a_changed_limit() -> None:
-    """Neither an adopted limit nor an answer starts it anew."""
-    pace = hidden()
+def test_slowing_down_is_not_forgotten_by_a_changed_limit() -> None:
+    """An adopted limit does not start anew what the provider asked to hold; the smallest pace still moves."""
+    pace = started()
+    pace.slow_down(0, 0)
     pace.restart(8_000, SECOND)
-    pace.answered(SECOND, SECOND)
-    assert pace.permille == 951
-    assert pace.hidden
+    assert pace.permille == 1
+    assert pace.ready_at(0, SECOND) == SECOND
+    pace.answered(0, 15 * MINUTE)
+    assert pace.permille == 2
 
 
-def test_what_was_taken_before_the_purse_was_emptied_does_not_come_back() -> None:
-    """Refusals of one event do not fill the purse that the first of them emptied; a later charge comes back."""
-    pace = hidden(SECOND)
-    pace.give(900 * TOKEN, SECOND - 1)
-    assert pace.ready_at(800 * TOKEN, SECOND) == 2 * SECOND
+def test_what_was_not_spent_comes_back() -> None:
+    """A charge that is given back may be spent again, but no more than the purse holds."""
+    pace = started()
+    full = pace.ready_at(CAPACITY, 0)
+    pace.ready_at(0, full)
     pace.take(100 * TOKEN)
-    pace.give(100 * TOKEN, SECOND)
-    assert pace.ready_at(800 * TOKEN, SECOND) == 2 * SECOND
+    pace.give(100 * TOKEN)
+    pace.give(100 * TOKEN)
+    assert pace.ready_at(CAPACITY, full) == full
+    pace.take(1_200 * TOKEN)
+    assert pace.ready_at(4 * TOKEN, full) == full + SECOND // 1000
 
 
 def test_a_long_window_is_paced_as_if_it_were_a_minute() -> None:
@@ -130,9 +123,11 @@ def test_more_than_the_purse_holds_passes_when_it_is_full() -> None:
 
 @given(data=st.data())
 def test_a_wait_of_the_pace_is_exact(data: st.DataObject) -> None:
-    """Between events the named instant is sufficient and a nanosecond less is not, hidden window or not."""
-    pace = data.draw(st.sampled_from([started, hidden]))()
+    """Between events the named instant is sufficient and a nanosecond less is not, slowed down or not."""
+    pace = started()
     now = 0
+    if data.draw(st.booleans()):
+        pace.slow_down(data.draw(st.integers(1, 3_000)), now)
     for _ in range(data.draw(st.integers(0, 6))):
         now += data.draw(st.integers(0, 3 * SECOND))
         pace.answered(data.draw(st.integers(0, now)), now)

@@ -22,9 +22,14 @@ class Used:
         self.now += data.draw(spans(quota.window) | st.integers(0, 10**9), "pause")
         now = self.now
         account.bucket.advance(now)
-        what = data.draw(st.sampled_from(["charge", "charge", "answer", "blind", "refuse", "cancel", "correct"]), "act")
+        what = data.draw(
+            st.sampled_from(["charge", "charge", "answer", "blind", "refuse", "cancel", "correct", "slow down"]), "act"
+        )
         if what == "charge" or not self.flying:
             self.flying.append(account.charge(data.draw(parts(quota.burst), "units"), now))
+            return
+        if what == "slow down":
+            account.slow_down(now)
             return
         ticket = self.flying.pop(data.draw(st.integers(0, len(self.flying) - 1), "which"))
         limit = data.draw(st.just(quota.amount) | st.integers(1, 2 * quota.amount), "limit")
@@ -40,7 +45,8 @@ class Used:
         else:
             requested = data.draw(parts(2 * quota.burst), "requested")
             body = data.draw(st.sampled_from([None, (limit, remaining, requested)]), "body")
-            account.refused(ticket, ticket.at, now, body)
+            wait = data.draw(st.none() | st.integers(0, 10**10), "wait")
+            account.refused(ticket, ticket.at, now, body, charged=data.draw(st.booleans(), "charged"), wait=wait)
         account.release(ticket, now)
 
 

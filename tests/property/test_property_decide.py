@@ -138,7 +138,7 @@ def test_an_account_keeps_its_bounds(used: Used) -> None:
     assert bucket.level <= bucket.capacity
     most = 15 if bucket.rate else 95  # without a rate to lower, what the share leaves lies in the cushion
     assert 0 <= account.cushion <= bucket.capacity * most // 100
-    assert 50 <= account.share <= 1000
+    assert 50 <= account.share <= (1000 if account.confirmed else 16_000)
     assert bucket.rate in {0, max(1, bucket.quota.amount * account.share // 1000)}
     if account.pace is not None:
         assert account.pace._purse <= account.pace._size

@@ -1,0 +1,115 @@
+"""The anchor: the newest answer, and the level that it proves.
+
+    level now = R + rate · (now - sent) - everything charged after that request
+
+Requests sent within the tolerance of it may have arrived in either order, which gives a band: above it the level comes
+down at once, below it it rises by a part, and only as far as two successive anchors agree. See ``reconcile`` for why.
+
+**Headers may lag**: a cache in the provider's fleet repeats what was true seconds ago. Taken for the present, such a
+header says more than is left while we spend, and raises what should fall: 12 refusals in 1,000, all in the first
+minute. It gives itself away: an answer says "full" although its own request, and others before it, must have been
+charged. Then its age is at least the time since the first charge that was taken from a full bucket. From then on an
+answer is an anchor of that earlier instant, by the same formula, and its forecast error is what was believed *then*,
+less what it says. The lag is forgotten when the answer to a request that found the bucket full knows of that request.
+
+**Trust.** The first answers are compared with what was expected: four in a row that say it, to a sixteenth of what was
+charged until then, end slow start and nine tenths of the doubt. For a quarter of a minute the level is watched all the
+same: a larger cushion is kept where it is there, which is free, as a bucket loses nothing until it is full.
+
+**The invariant**: the anchor never goes back; the level is never above what it allows.
+"""
+
+from scheduler.core.bucket import NEVER
+from scheduler.core.ledger import Ledger
+from scheduler.core.ticket import Ticket
+
+
+class Anchored(Ledger):
+    """A ledger whose level follows the newest answer."""
+
+    __slots__ = ()
+
+    def _note_lag(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
+        """See whether the answer speaks of its own request, or of a time before it."""
+        bucket = self.bucket
+        own, full = ticket.charged * bucket.scale, bucket.capacity
+        if not own or not bucket.rate:
+            return
+        if ticket.expected == full - own:
+            if remaining * bucket.scale < full - own // 2:
+                self.lag = 0
+        elif remaining * bucket.scale > full - own // 4 - 1 and sent > self._full_at:
+            raised = self._raised - ticket.raised
+            if ticket.expected + raised + bucket.refill(sent, now) < full - own:
+                self.lag = max(self.lag, min(self._tuning.lag, sent - self._full_at))
+
+    def _note_error(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
+        bucket, tuning = self.bucket, self._tuning
+        error = ticket.expected - remaining * bucket.scale
+        if sent >= self._informed_at:
+            sooner = self._total_at(sent + tuning.tolerance, later=True) - ticket.total  # if they overtook it
+            self._set_error(error - (1 + sooner) * bucket.scale, now)
+        elif self._informed_at < NEVER:
+            return
+        if self._informed_at == NEVER:
+            self._watch(sent, now)
+        if self._matched < tuning.matches:
+            band = bucket.scale + max(ticket.charged // 50, (ticket.total - self._matched_from) // 16) * bucket.scale
+            hop = bucket.refill(sent, min(now, sent + tuning.tolerance))
+            self._matched = self._matched + 1 if -band - hop <= error <= band else 0
+            if self._matched == tuning.matches and self.pace is not None and not self.pace.slowed:
+                self.pace = None
+
+    def _watch(self, sent: int, now: int) -> None:
+        """Keep more for a while, where it is there: a bucket loses nothing until it is full."""
+        tuning = self._tuning
+        if self.bucket.level > self.bucket.capacity * 2 * tuning.watched // 1000:
+            self._watch_until = now + tuning.watch + 2 * (now - sent)
+
+    def _set_error(self, error: int, now: int) -> None:
+        tuning = self._tuning
+        self._forecast.note(error, now, self.bucket.capacity * tuning.most // (1000 * tuning.safety))
+
+    def _total_at(self, instant: int, *, later: bool) -> int:
+        return self._history.total_at(instant, self.total, later=later)
+
+    def _anchor(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
+        if sent < self.anchored:
+            return
+        bucket, tuning = self.bucket, self._tuning
+        self.anchored, self.anchored_total = sent, ticket.total
+        after = self._total_at(sent + tuning.tolerance, later=True) - ticket.total
+        before = ticket.total - ticket.charged - self._total_at(sent - tuning.tolerance, later=False)
+        least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
+        low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
+        surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
+        self._move((remaining + after + 1) * bucket.scale, min(low - bucket.level, surplus), now)
+
+    def _anchor_past(self, seen: int, remaining: int, now: int) -> None:
+        """Anchor at an instant before the request: headers that lag behind."""
+        if seen < self.anchored:
+            return
+        bucket, tuning = self.bucket, self._tuning
+        self.anchored, self.anchored_total = seen, self._total_at(seen, later=False)
+        after = self._total_at(seen + tuning.tolerance, later=True) - self.anchored_total
+        before = self.anchored_total - self._total_at(seen - tuning.tolerance, later=False)
+        least = (remaining - before) * bucket.scale - bucket.rate * tuning.tolerance
+        believed = self._history.believed_at(seen)
+        if believed is not None and seen >= self._informed_at:
+            self._set_error(believed - (remaining + 1 + after) * bucket.scale, now)
+        low = least + bucket.refill(seen, now) - (self.total - self.anchored_total) * bucket.scale
+        self._move((remaining + after + 1) * bucket.scale, min(bucket.capacity, low) - bucket.level, now)
+
+    def _move(self, high: int, excess: int, now: int) -> None:
+        """Bring the level into the band that the anchor proves: at once down to *high*, by a part up by *excess*."""
+        bucket = self.bucket
+        self._anchor_high = high
+        most = self._at_most(now)
+        before, self._excess = self._excess, max(0, excess)
+        if bucket.quota.floating:
+            self._excess = 0  # nobody knows what has come back since
+        if bucket.level > most:
+            bucket.put(most)
+        elif self._excess and now >= self._hold_until:
+            part = min(before, self._excess) * self._tuning.rise // 1000
+            self._put(min(bucket.capacity, bucket.level + part))

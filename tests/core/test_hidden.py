@@ -1,0 +1,230 @@
+"""Hidden windows: what is owed, how long the slice is, and that it may be gone."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from scheduler.core.hidden import Hidden
+from scheduler.core.quota import MINUTE, SECOND
+
+AMOUNT = 60_000
+CAPACITY = AMOUNT * MINUTE
+TOKEN = MINUTE
+RATE = 990  # tokens a second, of 1,000
+
+
+def hidden(size: int, now: int = 0) -> Hidden:
+    """Return a window whose first refusal has shown that it holds *size* tokens, with nothing owed."""
+    ours = Hidden(AMOUNT, CAPACITY, now)
+    ours.owe(size * TOKEN)
+    ours.refused(1_000 * TOKEN, SECOND * 1_000 // RATE, 0, now, now, event=True)
+    ours.give(10 * (size + 1_000) * TOKEN)
+    return ours
+
+
+class Slice:
+    """A server's slice of *size* tokens that refills 1,000 a second."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.full_at = size, 0
+
+    def wait(self, units: int, now: int) -> int:
+        owed = max(0, self.full_at - now)
+        room = max(0, self.size - units) * SECOND // 1000
+        if owed > room:
+            return owed - room
+        self.full_at = max(self.full_at, now) + units * SECOND // 1000
+        return 0
+
+
+def test_the_first_refusal_measures_the_size() -> None:
+    """What was owed and asked, less what refills until it would have fit, is what the slice holds."""
+    ours = Hidden(AMOUNT, CAPACITY, 0)
+    ours.owe(700 * TOKEN)
+    ours.refused(500 * TOKEN, SECOND * 200 // RATE, 0, 0, 0, event=True)
+    assert ours.size == pytest.approx(1_000 * TOKEN, rel=1e-6)
+
+
+def test_without_a_wait_the_slice_holds_less_than_was_asked_and_owed() -> None:
+    """All that is known is that it did not fit."""
+    ours = Hidden(AMOUNT, CAPACITY, 0)
+    ours.owe(700 * TOKEN)
+    ours.refused(500 * TOKEN, None, 0, 0, 0, event=True)
+    assert ours.size == 1_200 * TOKEN * 15 // 16
+
+
+def test_what_a_refusal_says_is_owed_is_owed() -> None:
+    """A request that was to wait waits that long from its arrival, and for uneven arrival."""
+    ours = Hidden(AMOUNT, CAPACITY, 0)
+    ours.refused(500 * TOKEN, SECOND // 2, 0, 0, SECOND // 10, event=True)
+    assert ours.ready_at(500 * TOKEN, SECOND // 10) == pytest.approx(SECOND // 2 + ours.spare, abs=10)
+
+
+def test_a_request_larger_than_the_slice_goes_when_nothing_is_owed() -> None:
+    """It passes, and what it owes is waited out by the next."""
+    ours = hidden(100)
+    ready = ours.ready_at(5_000 * TOKEN, SECOND)
+    assert ready == SECOND
+    ours.take(5_000 * TOKEN)
+    assert ours.ready_at(TOKEN, SECOND) > 5 * SECOND
+
+
+@pytest.mark.parametrize("size", [10, 100, 1_000, 5_000])
+def test_it_learns_a_slice_of_any_size(size: int) -> None:
+    """Where arrival is even, few refusals are enough to use nearly all of the rate."""
+    server, ours = Slice(size), Hidden(AMOUNT, CAPACITY, 0)
+    now = refusals = 0
+    units = 60
+    went = 0
+    while now < 60 * SECOND:
+        now = ours.ready_at(units * TOKEN, now)
+        ours.take(units * TOKEN)
+        wait = server.wait(units, now)
+        if wait:
+            ours.give(units * TOKEN)
+            ours.refused(units * TOKEN, wait, 0, now, now, event=True)
+            refusals += 1
+        else:
+            went += units
+            ours.answered(now, now)
+        units = 60 + units * 7 % 300
+    assert refusals <= (5 if size >= 1_000 else 20)
+    assert went > (0.97 if size >= 1_000 else 0.4) * 60_000
+
+
+def test_a_request_that_came_too_early_widens_the_spare() -> None:
+    """What was kept for uneven arrival was too little by the wait that the refusal names; it fades."""
+    ours = hidden(1_000)
+    before = ours.spare
+    ours.refused(10 * TOKEN, 50_000_000, 0, SECOND, SECOND, event=True)
+    assert before + 40_000_000 < ours.spare <= before + 50_000_000
+    wide = ours.spare
+    ours.answered(100 * SECOND, 100 * SECOND)
+    assert ours.spare < wide
+    ours.answered(3600 * SECOND, 3600 * SECOND)
+    assert ours.spare == 100_000_000
+
+
+def test_where_no_wait_is_named_size_and_spare_share_the_blame() -> None:
+    """Each event makes the one a little smaller and the other a little larger."""
+    ours = hidden(1_000)
+    size, spare = ours.size, ours.spare
+    ours.refused(10 * TOKEN, None, 0, SECOND, SECOND, event=True)
+    assert ours.size == size * 15 // 16
+    assert ours.spare > spare
+
+
+def test_where_nobody_tells_what_requests_take_the_rate_gives_way_too() -> None:
+    """Events soon after each other lower it by an eighth; it climbs back, ever more slowly."""
+    ours = hidden(1_000)
+    slow = []
+    for start in (100, 500):
+        whole = ours.permille
+        for second in (0, 1, 2):
+            ours.refused(10 * TOKEN, None, 0, (start + second) * SECOND, (start + second) * SECOND, event=True)
+        low = ours.permille
+        assert low < whole * 7 // 8
+        for quarter in range(4 * 60):
+            now = (start + 3) * SECOND + quarter * SECOND // 4
+            ours.answered(now, now)
+        slow.append(ours.permille - low)
+        for second in range(300):
+            ours.answered(ours._at + SECOND, (start + 70 + second) * SECOND)
+    assert slow[0] > 2 * slow[1] > 0
+
+
+def test_seldom_events_leave_the_rate_alone() -> None:
+    """Only size and spare give way."""
+    ours = hidden(1_000)
+    whole = ours.permille
+    for now in (100 * SECOND, 200 * SECOND):
+        ours.refused(10 * TOKEN, None, 0, now, now, event=True)
+    assert ours.permille == whole
+
+
+def test_arrival_more_uneven_than_half_of_the_slice_makes_it_smaller() -> None:
+    """The spare has a bound; beyond it the size gives way, slowly."""
+    ours = hidden(1_000)
+    size = ours.size
+    ours.refused(10 * TOKEN, SECOND, 0, SECOND, SECOND, event=True)
+    assert size * 3 // 4 < ours.size < size
+    assert ours.spare <= SECOND // 2 + SECOND // 50
+
+
+def test_a_spare_within_its_bound_leaves_the_size_alone() -> None:
+    """A wait that is small for the slice is laid to uneven arrival alone."""
+    ours = hidden(5_000)
+    size = ours.size
+    ours.refused(4_900 * TOKEN, SECOND // 10, 0, SECOND, SECOND, event=True)
+    assert ours.size == pytest.approx(size, rel=1e-3)
+
+
+def test_events_in_a_row_are_counted_until_an_answer_comes() -> None:
+    """An answer to an older request proves nothing."""
+    ours = hidden(1_000)
+    for now in (SECOND, 2 * SECOND):
+        ours.refused(TOKEN, None, 0, now, now, event=True)
+    ours.refused(TOKEN, None, 0, 2 * SECOND, 2 * SECOND, event=False)
+    assert ours.repeated == 3
+    ours.answered(SECOND, 3 * SECOND)
+    assert ours.repeated == 3
+    ours.answered(3 * SECOND, 4 * SECOND)
+    assert ours.repeated == 0
+
+
+def test_it_is_forgotten_where_it_is_no_more() -> None:
+    """After ten quiet minutes it is tested upward by a quarter every half minute, until it is none."""
+    ours = hidden(1_000)
+    now = 0
+    size = ours.size
+    ours.answered(9 * MINUTE, 9 * MINUTE)
+    assert ours.size == size
+    while not ours.gone and now < 30 * MINUTE:
+        now += 30 * SECOND
+        ours.answered(now, now)
+    assert ours.gone
+    assert 15 * MINUTE < now < 20 * MINUTE
+
+
+def test_a_test_that_fails_is_taken_back_and_put_off() -> None:
+    """The size before it stands again, and the next test waits twice as long."""
+    ours = hidden(1_000)
+    size = ours.size
+    now = 10 * MINUTE
+    ours.answered(now, now)
+    assert ours.size > size
+    ours.refused(TOKEN, SECOND // 100, 0, now, now, event=True)
+    assert ours.size <= size
+    size = ours.size
+    ours.answered(now + 19 * MINUTE, now + 19 * MINUTE)
+    assert ours.size == size
+    ours.answered(now + 20 * MINUTE, now + 20 * MINUTE)
+    assert ours.size > size
+
+
+def test_a_changed_limit_changes_the_slice_with_it() -> None:
+    """A slice is a time: twice the limit is twice the size."""
+    ours = hidden(1_000)
+    size = ours.size
+    ours.retune(2 * AMOUNT, 2 * CAPACITY)
+    assert ours.size == 2 * size
+    ours.take(1_000 * TOKEN)
+    assert ours.ready_at(ours.size, 0) == pytest.approx(SECOND * 1_000 // (2 * RATE) + ours.spare, abs=10)
+
+
+@given(data=st.data())
+def test_a_wait_of_a_hidden_window_is_exact(data: st.DataObject) -> None:
+    """Between events the named instant is sufficient and a nanosecond less is not."""
+    ours = hidden(data.draw(st.integers(0, 3_000)))
+    now = 0
+    for _ in range(data.draw(st.integers(0, 6))):
+        now += data.draw(st.integers(0, 3 * SECOND))
+        ours.answered(data.draw(st.integers(0, now)), now)
+        if data.draw(st.booleans()):
+            wait = data.draw(st.none() | st.integers(0, 2 * SECOND))
+            ours.refused(data.draw(st.integers(0, 2_000)) * TOKEN, wait, 0, now, now, event=data.draw(st.booleans()))
+        ours.take(data.draw(st.integers(0, 2_000)) * TOKEN)
+    charge = data.draw(st.integers(0, CAPACITY))
+    ready = ours.ready_at(charge, now)
+    if ready > now:
+        assert ours.ready_at(charge, ready - 1) == ready
+        assert ours.ready_at(charge, ready) == ready
