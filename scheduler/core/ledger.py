@@ -138,7 +138,7 @@ class Ledger:
             if self._flying or not self.fits(units):
                 return NEVER  # larger than a limit that is not certain: alone, from a full bucket
             need = bucket.capacity
-        unsure = self._unconfirmed(now)
+        unsure = self._unconfirmed(now) if self._flying and self.blind <= self._tuning.blind else 0
         if bucket.level >= need + self.cushion - (-unsure // self._certain):
             ready = now
         else:
@@ -190,9 +190,9 @@ class Ledger:
     def _unconfirmed(self, now: int) -> int:
         """What was charged since the anchor, beyond the refill, in scaled units."""
         bucket = self.bucket
-        if not self._flying or not bucket.rate or self.blind > self._tuning.blind:
-            return 0
         charged = (self.total - self.anchored_total) * bucket.scale
+        if charged <= 0 or not bucket.rate:
+            return 0
         return max(0, charged - bucket.rate * (now - max(self._began, self.anchored)))
 
     def _covered_at(self, need: int, unconfirmed: int, now: int) -> int:
