@@ -144,7 +144,7 @@ class Ledger:
             if self._flying or not self.fits(units):
                 return NEVER  # larger than a limit that is not certain: alone, from a full bucket
             need = bucket.capacity
-        unsure = self._unconfirmed(now)
+        unsure = self._unconfirmed(now) if self._flying and self.blind <= self._tuning.blind else 0
         keep = self.cushion + kept
         if bucket.level >= need + keep - (-unsure // self._certain):
             ready = now
@@ -196,11 +196,11 @@ class Ledger:
     def _unconfirmed(self, now: int) -> int:
         """What was charged since the anchor, beyond the refill, in scaled units."""
         bucket = self.bucket
-        if not self._flying or self.blind > self._tuning.blind:
+        charged = (self.total - self.anchored_total) * bucket.scale
+        if charged <= 0:
             return 0
         if not bucket.rate and (self.anchored >= 0 or bucket.quota.refill is Refill.RELEASE):
             return 0  # what comes all at once is doubted once: before anything has confirmed the level
-        charged = (self.total - self.anchored_total) * bucket.scale
         return max(0, charged - bucket.rate * (now - max(self._began, self.anchored)))
 
     def _covered_at(self, need: int, keep: int, unconfirmed: int, now: int) -> int:

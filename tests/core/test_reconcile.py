@@ -184,6 +184,15 @@ def test_an_old_answer_is_an_anchor_of_its_own_time() -> None:
     assert ours.anchored == SECOND - ours.lag
 
 
+def test_a_first_answer_that_is_old_proves_no_error() -> None:
+    """Nothing was forecast before anybody told anything."""
+    ours = unpaced()
+    charged(ours, 1_000)
+    told(ours, charged(ours, 1_000, SECOND // 10), SECOND // 10, LIMIT)
+    assert ours.lag == SECOND // 10
+    assert ours.forecast_error(SECOND // 10) == 0
+
+
 def test_the_lag_is_forgotten_when_an_answer_knows_of_its_own_request() -> None:
     """The first charge that is taken from a full bucket shows it."""
     ours = stale(5)
@@ -549,9 +558,11 @@ def test_a_blind_bucket_that_cannot_have_been_empty_is_acquitted() -> None:
 def test_an_answer_with_headers_ends_the_blindness() -> None:
     """The whole refill is used again, and unconfirmed spending is doubted again."""
     ours = account()
-    ours.refused(charged(ours, 10), 0, 0, None)
-    told(ours, charged(ours, 10, SECOND), SECOND, 1_000)
-    assert ours.share == 1000
+    for now in (0, SECOND):
+        ours.refused(charged(ours, 10, now), now, now, None)
+    assert ours.bucket.rate < LIMIT
+    told(ours, charged(ours, 10, 2 * SECOND), 2 * SECOND, 1_000)
+    assert ours.share == WHOLE
     assert ours.blind == 0
     assert ours.bucket.rate == LIMIT
 

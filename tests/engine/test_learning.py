@@ -49,7 +49,7 @@ def test_an_explained_refusal_opens_the_gate(on_virtual_time: Run) -> None:
     """A refusal without numbers closes it; when the next answer shows a hidden window, it opens, slowly."""
 
     async def main() -> None:
-        scheduler = at_once({"rpm": 600, "tpm": 60_000})
+        scheduler = at_once({"rpm": 600, "tpm": 60_000}, concurrency=10)
         refused = scheduler.reserve_nowait("m", tokens=1_000)
         await anyio.sleep(0.26)
         other = scheduler.reserve_nowait("m", tokens=1_000)
