@@ -193,6 +193,15 @@ def test_a_first_answer_that_is_old_proves_no_error() -> None:
     assert ours.forecast_error(SECOND // 10) == 0
 
 
+def test_a_bucket_that_has_filled_up_meanwhile_proves_no_lag() -> None:
+    """An answer that says "full" may have been written late, when what was charged had come back."""
+    ours = unpaced()
+    charged(ours, 100)
+    second = charged(ours, 100, SECOND // 20)
+    told(ours, second, 2 * SECOND, LIMIT)
+    assert ours.lag == 0
+
+
 def test_the_lag_is_forgotten_when_an_answer_knows_of_its_own_request() -> None:
     """The first charge that is taken from a full bucket shows it."""
     ours = stale(5)
