@@ -5,8 +5,9 @@ here:
 
 - **Cushion**: a level kept back for what cannot be seen.
 - **Doubt**: spending that no answer has confirmed counts twice. At the start it lets half of a full bucket go before
-  the first answer and half of the rest before the next; when saturated it is about zero. Once an answer has said
-  exactly what was expected, and as long as none says otherwise, a fifth of that is doubted.
+  the first answer and half of the rest before the next; when saturated it is about zero. It stays when answers
+  have confirmed the level: dropped then, it cost 32 to 170 refusals in 1,000 where a busy machine kept hundreds of
+  requests waiting on their way, while the level that they had been charged to refilled.
 - **Pace** and **hidden** windows: how fast, and how much at once.
 
 They yield. No request is ever asked to wait for more than 98 % of the capacity, or for its own charge if that is more.
@@ -41,7 +42,6 @@ class Ledger:
         "_answers",
         "_began",
         "_bounced",
-        "_certain",
         "_cut_at",
         "_excess",
         "_flying",
@@ -105,7 +105,6 @@ class Ledger:
         self._answers = 0
         self._began = now
         self._bounced = 0  # units of requests that were not taken
-        self._certain = 1  # doubt is divided by this
         self._cut_at = -1
         self._excess = 0
         self._flying = 0
@@ -146,10 +145,7 @@ class Ledger:
             need = bucket.capacity
         unsure = self._unconfirmed(now) if self._flying and self.blind <= self._tuning.blind else 0
         keep = self.cushion + kept
-        if bucket.level >= need + keep - (-unsure // self._certain):
-            ready = now
-        else:
-            ready = self._covered_at(need, keep, unsure, now)
+        ready = now if bucket.level >= need + keep + unsure else self._covered_at(need, keep, unsure, now)
         if self.pace is not None:
             ready = max(ready, self.pace.ready_at(need, now))
         if self.hidden is not None:
@@ -205,15 +201,15 @@ class Ledger:
 
     def _covered_at(self, need: int, keep: int, unconfirmed: int, now: int) -> int:
         """Solve level(t) >= min(need + keep + doubt(t), ceiling), where doubt falls as the level rises."""
-        bucket, certain = self.bucket, self._certain
+        bucket = self.bucket
         ceiling = max(need, bucket.capacity * self._tuning.ceiling // 1000)
         full = bucket.ready_at(ceiling, now)
         missing = need + keep - bucket.level
         if not bucket.rate:
-            return min(full, bucket.ready_at(need + keep - (-unconfirmed // certain), now))
+            return min(full, bucket.ready_at(need + keep + unconfirmed, now))
         if missing > unconfirmed or not unconfirmed:
             return min(full, bucket.ready_at(need + keep, now))
-        return min(full, now - (-(missing * certain + unconfirmed) // ((certain + 1) * bucket.rate)))
+        return min(full, now - (-(missing + unconfirmed) // (2 * bucket.rate)))
 
     # ---- spending
 
@@ -311,7 +307,6 @@ class Ledger:
         least = min(bucket.rate * tuning.least, bucket.capacity // 50)
         most = bucket.capacity * tuning.most // 1000  # a limit may have been lowered since the error was seen
         error = tuning.safety * self._forecast.error(now)
-        self._certain = tuning.trusted if self._matched == tuning.matches and error <= least else 1
         if now < self._watch_until:
             least = max(least, bucket.capacity * tuning.watched // 1000)
         return min(most, max(least, error))
