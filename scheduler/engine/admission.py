@@ -433,8 +433,8 @@ class Admission(Monitor):
 
     def _tick(self) -> None:
         with self._lock:
-            now = self._begin()
             self._timer.rang()
+            now = self._begin()
             self._dispatcher.tick(now)
             self._conclude(now)
         self._after()
