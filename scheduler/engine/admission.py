@@ -209,7 +209,7 @@ class Admission(Monitor):
                 waiter.lane.queue.remove(waiter)
                 waiter.priority = priority
                 waiter.lane.queue.push(waiter)
-                self._dispatcher.serve([waiter.lane], now)
+                self._dispatcher.moved(waiter.lane, now)
                 self._conclude(now)
         self._after()
         return waits

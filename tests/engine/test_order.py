@@ -288,6 +288,53 @@ def test_another_priority_while_it_waits(on_virtual_time: Run) -> None:
     assert log.names == ["2", "1", "0"]
 
 
+def test_another_priority_counts_in_other_lanes(on_virtual_time: Run) -> None:
+    """Of two that wait for one limit in different lanes, who is moved up goes first."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = emptied({"rpm": 60, "ipm": 1_000})
+        second = scheduler.reserve("m", images=1)
+
+        async def enter() -> None:
+            async with second:
+                log("second")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(_take, scheduler, log, "first")
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(enter)
+            await anyio.wait_all_tasks_blocked()
+            assert second.reprioritise("interactive")
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+    assert log.names == ["second", "first"]
+
+
+def test_who_is_moved_down_frees_the_way_at_once(on_virtual_time: Run) -> None:
+    """A small request behind a large one in another lane goes at once when the large one is moved behind it."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = emptied({"tpm": 60_000, "ipm": 1_000})
+        await anyio.sleep(2)
+        large = scheduler.reserve("m", tokens=50_000)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_enter, large)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(partial(_take, scheduler, log, "small", tokens=100, images=1))
+            await anyio.wait_all_tasks_blocked()
+            assert log.names == []
+            assert large.reprioritise("batch")
+            await anyio.wait_all_tasks_blocked()
+            assert log.names == ["small"]
+            group.cancel_scope.cancel()
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
 def test_a_waiting_request_may_be_withdrawn(on_virtual_time: Run) -> None:
     """Whoever waits for it gets an error that says so, and the next is not held up."""
     log = Log()
