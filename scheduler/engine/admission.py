@@ -25,7 +25,7 @@ from scheduler.engine.lane import Blocker, Lane, mask_of
 from scheduler.engine.lanes import LaneBook
 from scheduler.engine.learning import Learner, told
 from scheduler.engine.monitor import Idler, Monitor
-from scheduler.engine.outlook import Outlook, expect, name_of, outlook
+from scheduler.engine.outlook import Outlook, expect, name_of, outlook, too_late
 from scheduler.engine.parking import AsyncHost, Host, Hosts, ThreadHost, current_host
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
@@ -328,7 +328,7 @@ class Admission(Monitor):
             raise QueueFull(self.queued, self.max_queued, lane.drain_time(now))
 
     def _refuse_late(self, lane: Lane, waiter: Waiter, now: int) -> None:
-        if waiter.deadline < NEVER and expect(lane, waiter, now)[0] > waiter.deadline:
+        if too_late(lane, waiter, now):
             raise self._unattainable(lane, waiter, now)
 
     def _unattainable(self, lane: Lane, waiter: Waiter, now: int) -> DeadlineUnattainable:
@@ -399,7 +399,7 @@ class Admission(Monitor):
     def _fail_late(self, now: int) -> None:
         """Limits have changed: turn away whose deadlines cannot be met any more."""
         for waiter in self._deadlines.waiters():
-            if expect(waiter.lane, waiter, now)[0] > waiter.deadline:
+            if too_late(waiter.lane, waiter, now):
                 self._fail(waiter, self._unattainable(waiter.lane, waiter, now), now)
 
     def _conclude(self, now: int) -> None:

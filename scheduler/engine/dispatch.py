@@ -32,7 +32,7 @@ from scheduler.core.quota import Charge
 from scheduler.core.reconcile import Account
 from scheduler.core.reserves import BATCH
 from scheduler.engine.lane import Blocker, Lane
-from scheduler.engine.outlook import expect
+from scheduler.engine.outlook import too_late
 from scheduler.engine.waiter import Waiter
 
 _Entry = tuple[Key, int, Lane]
@@ -151,7 +151,7 @@ class Dispatcher:
                 break
             blocker, instant = _blocker(lane, head.charge, head.priority, now)
             if blocker is not None:
-                if head.deadline < instant and head.deadline < expect(lane, head, now)[0]:
+                if head.deadline < instant and too_late(lane, head, now):
                     self._doomed.append(head)
                 self._line_up(lane, head, blocker, instant, freed)
                 break

@@ -335,6 +335,69 @@ def test_who_is_moved_down_frees_the_way_at_once(on_virtual_time: Run) -> None:
     on_virtual_time(main)
 
 
+def test_a_deadline_is_not_given_up_because_another_tenant_comes(on_virtual_time: Run) -> None:
+    """The first in line, who waits for another's end, goes on waiting when others ask who may not go before him."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = emptied({"rpm": 60}, concurrency=1)
+        await anyio.sleep(2)
+        held = scheduler.reserve_nowait("m")
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(_take, scheduler, log, "first", tenant="x", timeout=0.9))
+            await anyio.wait_all_tasks_blocked()
+            for _ in range(3):
+                group.start_soon(partial(_take, scheduler, log, "other", tenant="y"))
+                await anyio.wait_all_tasks_blocked()
+            with pytest.raises(DeadlineUnattainable):
+                scheduler.reserve_nowait("m", tenant="z")
+            await anyio.sleep(0.8)
+            held.settle()
+            await anyio.wait_all_tasks_blocked()
+            assert log.names[0] == "first"
+            group.cancel_scope.cancel()
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
+def test_a_small_request_of_another_tenant_may_have_a_deadline(on_virtual_time: Run) -> None:
+    """Tenants share by charge: many large requests of one do not make a deadline unattainable for a small one."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = emptied({"tpm": 60_000})
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(partial(_take, scheduler, Log(), "bulk", tenant="x", tokens=10_000))
+            await anyio.wait_all_tasks_blocked()
+            for index in range(10):
+                group.start_soon(partial(_take, scheduler, log, f"{index}", tenant="y", tokens=10, timeout=30))
+                await anyio.wait_all_tasks_blocked()
+            await anyio.sleep(30)
+            assert len(log.names) == 10
+            group.cancel_scope.cancel()
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
+def test_what_goes_later_makes_no_deadline_unattainable(on_virtual_time: Run) -> None:
+    """A large request of the same tenant that goes after a small one does not count against its deadline."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = emptied({"tpm": 60_000})
+        async with anyio.create_task_group() as group:
+            for name, tokens, timeout in (("last", 50_000, None), ("first", 10, 5), ("second", 10, 20)):
+                group.start_soon(partial(_take, scheduler, log, name, tokens=tokens, timeout=timeout))
+                await anyio.wait_all_tasks_blocked()
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+    assert log.names == ["first", "second", "last"]
+
+
 def test_a_waiting_request_may_be_withdrawn(on_virtual_time: Run) -> None:
     """Whoever waits for it gets an error that says so, and the next is not held up."""
     log = Log()
