@@ -10,7 +10,14 @@ import anyio
 import pytest
 from engine_support import Log, Run, at_once, emptied, is_quiet, refusal, spend
 
-from scheduler import ConfigurationError, DeadlineUnattainable, Priority, RequestWithdrawn, Scheduler
+from scheduler import (
+    ConfigurationError,
+    DeadlineUnattainable,
+    Priority,
+    RequestTooLarge,
+    RequestWithdrawn,
+    Scheduler,
+)
 from scheduler.clock import LoopClock
 
 
@@ -330,6 +337,41 @@ def test_who_is_moved_down_frees_the_way_at_once(on_virtual_time: Run) -> None:
             await anyio.wait_all_tasks_blocked()
             assert log.names == ["small"]
             group.cancel_scope.cancel()
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
+@pytest.mark.parametrize("how", ["owner", "provider"])
+def test_who_cannot_go_any_more_is_told_so(on_virtual_time: Run, how: str) -> None:
+    """When a limit falls below what a waiting request needs, it fails with what would fit, and the next goes."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = at_once({"tpm": 60_000})
+        held = scheduler.reserve_nowait("m", tokens=30_000)
+        errors: list[RequestTooLarge] = []
+
+        async def large() -> None:
+            try:
+                async with scheduler.reserve("m", tokens=40_000):
+                    raise AssertionError
+            except RequestTooLarge as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(large)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(partial(_take, scheduler, log, "next", tokens=1_000))
+            await anyio.sleep(0.1)
+            if how == "owner":
+                scheduler.configure(limits={"m": {"tpm": 6_000}})
+            else:
+                held.observe({}, 429, refusal(6_000, 6_000, 100))
+            held.settle()
+            await anyio.wait_all_tasks_blocked()
+            assert [(error.requested, error.largest) for error in errors] == [(40_000, 6_000)]
+        assert log.names == ["next"]
         assert is_quiet(scheduler)
 
     on_virtual_time(main)
