@@ -37,6 +37,9 @@ from scheduler.providers.base import Provider, Reading, Usage
 
 Seen = TypeVar("Seen")
 
+_LATE = SECOND // 1000
+"""How late a timer may ring for a turn that comes at the very instant of a deadline."""
+
 
 class Admission(Monitor):
     """Lets requests through in order, as their scopes' accounts allow."""
@@ -411,6 +414,18 @@ class Admission(Monitor):
             if too_late(waiter.lane, waiter, now):
                 self._turn_away(waiter, self._unattainable(waiter.lane, waiter, now))
         self._dispatcher.serve(self.lanes, now)
+
+    def _lapse(self, now: int) -> None:
+        """Turn away whose deadlines have passed, before anything lets them through: a loop may have been busy."""
+        first = self._deadlines.first()
+        if first is None or first >= now - _LATE:
+            return
+        lanes: list[Lane] = []
+        while (late := self._deadlines.pop_due(now - _LATE)) is not None:
+            self._turn_away(late, self._unattainable(late.lane, late, now))
+            lanes.append(late.lane)
+        self._dispatcher.serve(lanes, now)
+        self._conclude(now)
 
     def _conclude(self, now: int) -> None:
         """Make reservations of what was granted, and set the timer. Last thing under the lock where anyone waits."""
