@@ -88,6 +88,14 @@ class _Place(Generic[Item]):
             self.heap = [entry for entry in self.heap if entry[2].place is entry]
             heapq.heapify(self.heap)
 
+    def units_before(self, deadline: int, arrival: int, positions: Sequence[int]) -> list[int]:
+        """Return the units, by position, of those who go before a request; nothing where they are too many to add."""
+        if self._counts is not None:
+            return []
+        mine = (deadline, arrival)
+        before = [entry[2].charge for entry in self.heap if entry[:2] < mine and entry[2].place is entry]
+        return [sum(charge[position] for charge in before) for position in positions]
+
     def before(self, deadline: int, arrival: int) -> int:
         """Return how many go before a request with that deadline and arrival."""
         if self._counts is not None:
@@ -198,8 +206,12 @@ class Queue(Generic[Item]):
         index = self._positions.index(position)
         return sum(each.units[index] for each in self._classes.values())
 
-    def before(self, item: Item) -> tuple[int, list[int]]:
-        """Return how many go before an item, which need not be in the queue, and their units by position."""
+    def before(self, item: Item, *, sure: bool = False) -> tuple[int, list[int]]:
+        """Return how many go before an item, which need not be in the queue, and their units by position.
+
+        With *sure* only those who cannot but go before it, not what other tenants' shares are estimated to let through;
+        and their units are exact for up to 512 of its own tenant, not their part of all.
+        """
         number = 0
         units = [0] * len(self._positions)
         for priority in self._order:
@@ -217,7 +229,9 @@ class Queue(Generic[Item]):
         if own is not None:
             mine = own.before(item.deadline, item.arrival)
             others, rest = others - own.live, rest - own.weight
-        first = mine + min(others, (mine + 1) * rest // weight)
+        if sure and own is not None and (exact := own.units_before(item.deadline, item.arrival, self._positions)):
+            return number + mine, [one + other for one, other in zip(units, exact, strict=True)]
+        first = mine if sure else mine + min(others, (mine + 1) * rest // weight)
         return number + first, [one + other * first // each.live for one, other in zip(units, each.units, strict=True)]
 
     # ---- parts

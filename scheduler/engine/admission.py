@@ -25,7 +25,7 @@ from scheduler.engine.lane import Blocker, Lane, mask_of
 from scheduler.engine.lanes import LaneBook
 from scheduler.engine.learning import Learner, told
 from scheduler.engine.monitor import Idler, Monitor
-from scheduler.engine.outlook import Outlook, expect, name_of, outlook
+from scheduler.engine.outlook import Outlook, expect, name_of, outlook, too_late
 from scheduler.engine.parking import AsyncHost, Host, Hosts, ThreadHost, current_host
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
@@ -36,6 +36,9 @@ from scheduler.errors import DeadlineUnattainable, QueueFull, RequestTooLarge, R
 from scheduler.providers.base import Provider, Reading, Usage
 
 Seen = TypeVar("Seen")
+
+_LATE = SECOND // 1000
+"""How late a timer may ring for a turn that comes at the very instant of a deadline."""
 
 
 class Admission(Monitor):
@@ -209,7 +212,7 @@ class Admission(Monitor):
                 waiter.lane.queue.remove(waiter)
                 waiter.priority = priority
                 waiter.lane.queue.push(waiter)
-                self._dispatcher.serve([waiter.lane], now)
+                self._dispatcher.moved(waiter.lane, now)
                 self._conclude(now)
         self._after()
         return waits
@@ -237,10 +240,11 @@ class Admission(Monitor):
             now = self._begin()
             events = self._learner.learn(reservation, reading, now if at is None else min(at, now))
             self._news.extend(events)
-            if len(self._deadlines) and any(isinstance(event, LimitChanged) for event in events):
-                self._fail_late(now)
             self.tally.answered(reading)
-            self._dispatcher.changed(self._concerned(reservation.lane), now)
+            if self.queued and any(isinstance(event, LimitChanged) for event in events):
+                self._limits_changed(now)
+            else:
+                self._dispatcher.changed(self._concerned(reservation.lane), now)
             self._conclude(now)
         self._after()
 
@@ -266,8 +270,7 @@ class Admission(Monitor):
             now = self._begin()
             change(now)
             self.lanes.changed()
-            self._fail_late(now)
-            self._dispatcher.serve((lane for lane in self.lanes if lane.queue), now)
+            self._limits_changed(now)
             self._conclude(now)
         self._after()
 
@@ -317,18 +320,16 @@ class Admission(Monitor):
     # ---- under the lock
 
     def _refuse_too_large(self, lane: Lane, waiter: Waiter) -> None:
-        never = too_large(lane.draws, waiter.charge)
-        if never is not None:
-            account = never.binding
-            requested = waiter.charge[account.dimension.position]
-            raise RequestTooLarge(account.scope, account.bucket.quota.name, requested, never.largest)
+        error = _never_fits(lane, waiter)
+        if error is not None:
+            raise error
 
     def _refuse_full(self, lane: Lane, now: int) -> None:
         if self.max_queued is not None and self.queued >= self.max_queued:
             raise QueueFull(self.queued, self.max_queued, lane.drain_time(now))
 
     def _refuse_late(self, lane: Lane, waiter: Waiter, now: int) -> None:
-        if waiter.deadline < NEVER and expect(lane, waiter, now)[0] > waiter.deadline:
+        if too_late(lane, waiter, now):
             raise self._unattainable(lane, waiter, now)
 
     def _unattainable(self, lane: Lane, waiter: Waiter, now: int) -> DeadlineUnattainable:
@@ -384,23 +385,47 @@ class Admission(Monitor):
         self._jobs += change
 
     def _remove(self, waiter: Waiter, now: int) -> None:
+        self._take_out(waiter)
+        self._dispatcher.left(waiter.lane, now)
+
+    def _take_out(self, waiter: Waiter) -> None:
         waiter.lane.queue.remove(waiter)
         self.queued -= 1
         self._timer.left(waiter.host)
         if waiter.deadline < NEVER:
             self._deadlines.left()
-        self._dispatcher.left(waiter.lane, now)
 
     def _fail(self, waiter: Waiter, error: SchedulerError, now: int) -> None:
+        self._turn_away(waiter, error)
+        self._dispatcher.left(waiter.lane, now)
+
+    def _turn_away(self, waiter: Waiter, error: SchedulerError) -> None:
         waiter.error = error
-        self._remove(waiter, now)
+        self._take_out(waiter)
         self._news.append(waiter)
 
-    def _fail_late(self, now: int) -> None:
-        """Limits have changed: turn away whose deadlines cannot be met any more."""
+    def _limits_changed(self, now: int) -> None:
+        """Turn away who can never go any more, or not in time, and let through who can."""
+        for lane in self.lanes:
+            for waiter in list(lane.queue):
+                if (error := _never_fits(lane, waiter)) is not None:
+                    self._turn_away(waiter, error)
         for waiter in self._deadlines.waiters():
-            if expect(waiter.lane, waiter, now)[0] > waiter.deadline:
-                self._fail(waiter, self._unattainable(waiter.lane, waiter, now), now)
+            if too_late(waiter.lane, waiter, now):
+                self._turn_away(waiter, self._unattainable(waiter.lane, waiter, now))
+        self._dispatcher.serve(self.lanes, now)
+
+    def _lapse(self, now: int) -> None:
+        """Turn away whose deadlines have passed, before anything lets them through: a loop may have been busy."""
+        first = self._deadlines.first()
+        if first is None or first >= now - _LATE:
+            return
+        lanes: list[Lane] = []
+        while (late := self._deadlines.pop_due(now - _LATE)) is not None:
+            self._turn_away(late, self._unattainable(late.lane, late, now))
+            lanes.append(late.lane)
+        self._dispatcher.serve(lanes, now)
+        self._conclude(now)
 
     def _conclude(self, now: int) -> None:
         """Make reservations of what was granted, and set the timer. Last thing under the lock where anyone waits."""
@@ -433,8 +458,8 @@ class Admission(Monitor):
 
     def _tick(self) -> None:
         with self._lock:
-            now = self._begin()
             self._timer.rang()
+            now = self._begin()
             self._dispatcher.tick(now)
             self._conclude(now)
         self._after()
@@ -442,6 +467,16 @@ class Admission(Monitor):
     def _timer_lost(self, host: Host) -> None:
         """A loop ended before it could ring. Called by finalizers, anywhere, and under the lock."""
         self._later(partial(self._bury, host))
+
+
+def _never_fits(lane: Lane, waiter: Waiter) -> RequestTooLarge | None:
+    never = too_large(lane.draws, waiter.charge)
+    if never is None:
+        return None
+    account = never.binding
+    return RequestTooLarge(
+        account.scope, account.bucket.quota.name, waiter.charge[account.dimension.position], never.largest
+    )
 
 
 def _admitted(reservation: Reservation) -> Admitted:

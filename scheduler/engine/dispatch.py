@@ -32,7 +32,7 @@ from scheduler.core.quota import Charge
 from scheduler.core.reconcile import Account
 from scheduler.core.reserves import BATCH
 from scheduler.engine.lane import Blocker, Lane
-from scheduler.engine.outlook import expect
+from scheduler.engine.outlook import too_late
 from scheduler.engine.waiter import Waiter
 
 _Entry = tuple[Key, int, Lane]
@@ -64,6 +64,17 @@ class Dispatcher:
         ready: list[_Entry] = []
         for lane in lanes:
             self._make_ready(lane, ready)
+        self._try_all(ready, now)
+
+    def moved(self, lane: Lane, now: int) -> None:
+        """A waiter has another place in a lane's queue: others may now be the first where the lane waits."""
+        ready: list[_Entry] = []
+        self._make_ready(lane, ready)
+        if lane.blocker is not None:
+            self._advance_lines([lane.blocker, *lane.claims], lane, ready)
+        self._try_all(ready, now)
+
+    def _try_all(self, ready: list[_Entry], now: int) -> None:
         while ready:
             self._try(heapq.heappop(ready)[2], now, ready)
 
@@ -140,7 +151,7 @@ class Dispatcher:
                 break
             blocker, instant = _blocker(lane, head.charge, head.priority, now)
             if blocker is not None:
-                if head.deadline < instant and head.deadline < expect(lane, head, now)[0]:
+                if head.deadline < instant and too_late(lane, head, now):
                     self._doomed.append(head)
                 self._line_up(lane, head, blocker, instant, freed)
                 break
@@ -198,10 +209,12 @@ class Dispatcher:
                     self._claims.setdefault(before, []).append(lane)
             lane.blocker = blocker
             lane.claimant = None
-        if lane.claimant is not head:
+        key = lane.queue.key()
+        if lane.claimant is not head or key < lane.key:  # it has another priority, or has been promoted
             lane.claimant = head
+            lane.key = key
             lane.standing = next(self._number)
-            heapq.heappush(self._lines.setdefault(blocker, []), (lane.queue.key(), lane.standing, lane))
+            heapq.heappush(self._lines.setdefault(blocker, []), (key, lane.standing, lane))
         lane.ready_at = instant
         if instant < NEVER and self._scheduled.get(blocker, NEVER) > instant:
             self._scheduled[blocker] = instant
@@ -239,6 +252,7 @@ class Dispatcher:
                 heapq.heappop(line)
             elif (present := lane.queue.key()) != key:  # its tenant has been served in another lane
                 heapq.heapreplace(line, (present, number, lane))
+                lane.key = present
             else:
                 return lane
         del self._lines[blocker]

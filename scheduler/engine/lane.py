@@ -3,7 +3,7 @@
 from scheduler.core.bucket import NEVER
 from scheduler.core.budget import Draw, take
 from scheduler.core.gate import Gate
-from scheduler.core.queue import Queue
+from scheduler.core.queue import Key, Queue
 from scheduler.core.quota import SECOND, Charge, Dimension
 from scheduler.core.reconcile import Account
 from scheduler.core.reserves import Reserves
@@ -24,6 +24,7 @@ class Lane:
         "claims",
         "draws",
         "gates",
+        "key",
         "mask",
         "name",
         "queue",
@@ -46,7 +47,8 @@ class Lane:
         self.blocker: Blocker | None = None
         self.ready_at = 0
         self.claimant: Waiter | None = None  # the head for which the claims are held
-        self.standing = -1  # the number of its entry in the blocker's line
+        self.standing = -1  # the number of its entry in the blocker's line ...
+        self.key: Key = (0, 0, 0, 0)  # ... and the key that it stands there with
         self.claims: list[Account] = []  # accounts that held it back before its present blocker did
         self.draws: tuple[Draw, ...] = ()
         self._prices: tuple[tuple[int, int], ...] = ()

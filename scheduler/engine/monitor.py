@@ -55,12 +55,19 @@ class Monitor(ABC):
         """Carry out what was left to be done, and return the instant. First thing under the lock."""
         if self._chores:
             self._do_chores()
-        return self.clock.now()
+        now = self.clock.now()
+        self._lapse(now)
+        return now
 
     def _do_chores(self) -> None:
+        self._lapse(self.clock.now())
         while self._chores:
             self._chores.popleft()()
         self._conclude(self.clock.now())
+
+    @abstractmethod
+    def _lapse(self, now: int) -> None:
+        """Act on what has become too late, before anything else is decided."""
 
     @abstractmethod
     def _conclude(self, now: int) -> None:

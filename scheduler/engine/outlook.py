@@ -34,12 +34,13 @@ class Outlook:
     expected_wait: float | None
 
 
-def expect(lane: Lane, waiter: Waiter, now: int) -> tuple[int, Blocker | None, int]:
-    """Return when a request can go at the earliest if nobody else comes, what it waits for most, and its position.
+def expect(lane: Lane, waiter: Waiter, now: int, *, sure: bool = False) -> tuple[int, Blocker | None, int]:
+    """Return when a request can go if nobody else comes, what it waits for most, and its position.
 
-    Only what is sure to go before it counts, and no caution of ours (cushions, doubt, slow start).
+    No caution of ours counts (cushions, doubt, slow start). With *sure* nothing does that may go after it, and the
+    instant is the earliest possible: who is told that he comes too late must not be told so by an estimate.
     """
-    position, before = lane.queue.before(waiter)
+    position, before = lane.queue.before(waiter, sure=sure)
     latest = now
     binding: Blocker | None = None
     for gate in lane.gates:
@@ -50,6 +51,11 @@ def expect(lane: Lane, waiter: Waiter, now: int) -> tuple[int, Blocker | None, i
         if ready > latest:
             latest, binding = ready, account
     return latest, binding, position
+
+
+def too_late(lane: Lane, waiter: Waiter, now: int) -> bool:
+    """Whether a request's deadline cannot be met, whatever others do."""
+    return waiter.deadline < NEVER and expect(lane, waiter, now, sure=True)[0] > waiter.deadline
 
 
 def _ready(account: Account, before: int, own: int, now: int) -> int:

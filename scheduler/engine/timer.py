@@ -53,8 +53,8 @@ class Timer:
         self._cancel = self._leader = self.instant = None
 
     def rang(self) -> None:
-        """The timer has called back."""
-        self._cancel = self._leader = self.instant = None
+        """The timer has called back: the present one, or an older one while another was being set."""
+        self.stop()
 
     def at(self, instant: int, now: int) -> None:
         """Ring at *instant*, unless it already rings sooner: ringing early costs one look, and no timer is moved."""

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+from quiet import is_quiet as is_quiet  # noqa: PLC0414 -- for the tests beside this
 
 from scheduler.core.quota import SECOND
 from scheduler.facade import Scheduler
@@ -76,26 +77,6 @@ class Log:
     @property
     def times(self) -> list[float]:
         return [time for _, time in self.grants]
-
-
-def is_quiet(scheduler: Scheduler) -> bool:
-    """Whether nothing waits, nothing flies, no timer is set and no line, claim or deadline is left."""
-    admission = scheduler.admission
-    dispatcher = admission._dispatcher
-    seen = scheduler.statistics()
-    return not (
-        seen.queued
-        or seen.in_flight
-        or any(scope.in_flight or scope.queued for scope in seen.scopes)
-        or any(lane.queue.units(position) for lane in admission.lanes for position in lane.sums)
-        or any(scope.fairness._waiting for scope in admission.book)
-        or dispatcher.busy
-        or dispatcher._claims
-        or admission._timer._waiters
-        or admission._deadlines.first() is not None
-        or admission._chores
-        or admission._news
-    )
 
 
 def threads(number: int, function: Callable[[int], None]) -> None:

@@ -205,8 +205,9 @@ def test_a_timeout_says_what_held_it_back(on_virtual_time: Run, timeout: float) 
     on_virtual_time(main)
 
 
-def test_granted_at_the_instant_of_its_deadline(on_virtual_time: Run) -> None:
-    """A request whose turn and whose deadline come together is granted, once, and nothing is counted twice."""
+@pytest.mark.parametrize(("after", "outcome"), [(1, "granted"), (2, "late")])
+def test_a_turn_that_comes_with_the_deadline(on_virtual_time: Run, after: int, outcome: str) -> None:
+    """A turn at the instant of a deadline is in time, later it is not, however late the timer; nothing counts twice."""
 
     async def main() -> None:
         scheduler = at_once(concurrency=1)
@@ -223,11 +224,11 @@ def test_granted_at_the_instant_of_its_deadline(on_virtual_time: Run) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(waiter)
             await anyio.wait_all_tasks_blocked()
-            scheduler.admission.clock = _Later(scheduler.admission.clock, 5)  # type: ignore[assignment]  # a stand-in
+            scheduler.admission.clock = _Later(scheduler.admission.clock, after)  # type: ignore[assignment]  # a stand-in
             holder.settle()
-        assert outcomes == ["granted"]
+        assert outcomes == [outcome]
         assert is_quiet(scheduler)
-        assert scheduler.statistics().sent == 2
+        assert scheduler.statistics().sent == 1 + (outcome == "granted")
 
     on_virtual_time(main)
 

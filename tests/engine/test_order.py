@@ -10,7 +10,14 @@ import anyio
 import pytest
 from engine_support import Log, Run, at_once, emptied, is_quiet, refusal, spend
 
-from scheduler import ConfigurationError, DeadlineUnattainable, Priority, RequestWithdrawn, Scheduler
+from scheduler import (
+    ConfigurationError,
+    DeadlineUnattainable,
+    Priority,
+    RequestTooLarge,
+    RequestWithdrawn,
+    Scheduler,
+)
 from scheduler.clock import LoopClock
 
 
@@ -286,6 +293,151 @@ def test_another_priority_while_it_waits(on_virtual_time: Run) -> None:
 
     on_virtual_time(main)
     assert log.names == ["2", "1", "0"]
+
+
+def test_another_priority_counts_in_other_lanes(on_virtual_time: Run) -> None:
+    """Of two that wait for one limit in different lanes, who is moved up goes first."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = emptied({"rpm": 60, "ipm": 1_000})
+        second = scheduler.reserve("m", images=1)
+
+        async def enter() -> None:
+            async with second:
+                log("second")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(_take, scheduler, log, "first")
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(enter)
+            await anyio.wait_all_tasks_blocked()
+            assert second.reprioritise("interactive")
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+    assert log.names == ["second", "first"]
+
+
+def test_who_is_moved_down_frees_the_way_at_once(on_virtual_time: Run) -> None:
+    """A small request behind a large one in another lane goes at once when the large one is moved behind it."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = emptied({"tpm": 60_000, "ipm": 1_000})
+        await anyio.sleep(2)
+        large = scheduler.reserve("m", tokens=50_000)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_enter, large)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(partial(_take, scheduler, log, "small", tokens=100, images=1))
+            await anyio.wait_all_tasks_blocked()
+            assert log.names == []
+            assert large.reprioritise("batch")
+            await anyio.wait_all_tasks_blocked()
+            assert log.names == ["small"]
+            group.cancel_scope.cancel()
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
+@pytest.mark.parametrize("how", ["owner", "provider"])
+def test_who_cannot_go_any_more_is_told_so(on_virtual_time: Run, how: str) -> None:
+    """When a limit falls below what a waiting request needs, it fails with what would fit, and the next goes."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = at_once({"tpm": 60_000})
+        held = scheduler.reserve_nowait("m", tokens=30_000)
+        errors: list[RequestTooLarge] = []
+
+        async def large() -> None:
+            try:
+                async with scheduler.reserve("m", tokens=40_000):
+                    raise AssertionError
+            except RequestTooLarge as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(large)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(partial(_take, scheduler, log, "next", tokens=1_000))
+            await anyio.sleep(0.1)
+            if how == "owner":
+                scheduler.configure(limits={"m": {"tpm": 6_000}})
+            else:
+                held.observe({}, 429, refusal(6_000, 6_000, 100))
+            held.settle()
+            await anyio.wait_all_tasks_blocked()
+            assert [(error.requested, error.largest) for error in errors] == [(40_000, 6_000)]
+        assert log.names == ["next"]
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
+def test_a_deadline_is_not_given_up_because_another_tenant_comes(on_virtual_time: Run) -> None:
+    """The first in line, who waits for another's end, goes on waiting when others ask who may not go before him."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = emptied({"rpm": 60}, concurrency=1)
+        await anyio.sleep(2)
+        held = scheduler.reserve_nowait("m")
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(_take, scheduler, log, "first", tenant="x", timeout=0.9))
+            await anyio.wait_all_tasks_blocked()
+            for _ in range(3):
+                group.start_soon(partial(_take, scheduler, log, "other", tenant="y"))
+                await anyio.wait_all_tasks_blocked()
+            with pytest.raises(DeadlineUnattainable):
+                scheduler.reserve_nowait("m", tenant="z")
+            await anyio.sleep(0.8)
+            held.settle()
+            await anyio.wait_all_tasks_blocked()
+            assert log.names[0] == "first"
+            group.cancel_scope.cancel()
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
+def test_a_small_request_of_another_tenant_may_have_a_deadline(on_virtual_time: Run) -> None:
+    """Tenants share by charge: many large requests of one do not make a deadline unattainable for a small one."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = emptied({"tpm": 60_000})
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(partial(_take, scheduler, Log(), "bulk", tenant="x", tokens=10_000))
+            await anyio.wait_all_tasks_blocked()
+            for index in range(10):
+                group.start_soon(partial(_take, scheduler, log, f"{index}", tenant="y", tokens=10, timeout=30))
+                await anyio.wait_all_tasks_blocked()
+            await anyio.sleep(30)
+            assert len(log.names) == 10
+            group.cancel_scope.cancel()
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
+def test_what_goes_later_makes_no_deadline_unattainable(on_virtual_time: Run) -> None:
+    """A large request of the same tenant that goes after a small one does not count against its deadline."""
+    log = Log()
+
+    async def main() -> None:
+        scheduler = emptied({"tpm": 60_000})
+        async with anyio.create_task_group() as group:
+            for name, tokens, timeout in (("last", 50_000, None), ("first", 10, 5), ("second", 10, 20)):
+                group.start_soon(partial(_take, scheduler, log, name, tokens=tokens, timeout=timeout))
+                await anyio.wait_all_tasks_blocked()
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+    assert log.names == ["first", "second", "last"]
 
 
 def test_a_waiting_request_may_be_withdrawn(on_virtual_time: Run) -> None:
