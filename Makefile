@@ -23,7 +23,7 @@ slow: $(VENV)/ready  ## the tests that take more than a few seconds
 
 # Tests of whole processes are left out: what they run cannot be seen from here.
 coverage: $(VENV)/ready  ## all branches of core/, engine/ and stores/
-	$(VENV)/bin/coverage run -m pytest -q --ignore tests/end_to_end --ignore tests/cli --ignore tests/simulator
+	$(VENV)/bin/coverage run -m pytest -q -m "not slow" --ignore tests/end_to_end --ignore tests/cli --ignore tests/simulator
 	$(VENV)/bin/coverage report --include 'scheduler/core/*,scheduler/engine/*' --fail-under 100
 	$(VENV)/bin/coverage report --format total
 

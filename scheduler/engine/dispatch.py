@@ -70,8 +70,8 @@ class Dispatcher:
         """A waiter has another place in a lane's queue: others may now be the first where the lane waits."""
         ready: list[_Entry] = []
         self._make_ready(lane, ready)
-        if lane.blocker is not None:
-            self._advance_lines([lane.blocker, *lane.claims], lane, ready)
+        assert lane.blocker is not None  # where anyone waits, the lane stands in a line
+        self._advance_lines([lane.blocker, *lane.claims], lane, ready)
         self._try_all(ready, now)
 
     def _try_all(self, ready: list[_Entry], now: int) -> None:
