@@ -5,9 +5,8 @@ here:
 
 - **Cushion**: a level kept back for what cannot be seen.
 - **Doubt**: spending that no answer has confirmed counts twice. At the start it lets half of a full bucket go before
-  the first answer and half of the rest before the next; when saturated it is about zero. It stays when answers
-  have confirmed the level: dropped then, it cost 32 to 170 refusals in 1,000 where a busy machine kept hundreds of
-  requests waiting on their way, while the level that they had been charged to refilled.
+  the first answer and half of the rest before the next; when saturated it is about zero. See ``anchor`` for why it
+  stays when answers have confirmed the level.
 - **Pace** and **hidden** windows: how fast, and how much at once.
 
 They yield. No request is ever asked to wait for more than 98 % of the capacity, or for its own charge if that is more.
@@ -52,8 +51,6 @@ class Ledger:
         "_hold_until",
         "_informed_at",
         "_marks_at",
-        "_matched",
-        "_matched_from",
         "_puzzle",
         "_raised",
         "_share",
@@ -115,8 +112,6 @@ class Ledger:
         self._hold_until = -NEVER
         self._informed_at = NEVER  # forecasts made before this say nothing about our forecasting
         self._marks_at = -NEVER
-        self._matched = 0  # answers in a row that said what was expected
-        self._matched_from = 0  # total from which on that is judged
         self._puzzle: tuple[int, int, Ticket] | None = None
         self._raised = 0  # scaled units by which the level was ever raised otherwise than by its refill
         self._share = Share()

@@ -113,8 +113,6 @@ class Limited(Anchored):
         charged_after = (self.total - ticket.total) * bucket.scale
         level = min(bucket.capacity, remaining * bucket.scale + bucket.refill(sent, now) - charged_after)
         self._informed_at = now
-        self._matched = 0
-        self._matched_from = ticket.total
         if sent < self.anchored:
             self._put(min(bucket.level, level))  # a newer answer has spoken since: this one tells the limit only
             return

@@ -24,7 +24,6 @@ thousandths and the purse in thousandths of scaled units: integers.
 from scheduler.core.quota import MINUTE
 
 START = 4_000
-_TRUSTED = 24_000
 _FREE = 256_000
 _BREADTH = 300_000_000  # ns of the pace that the purse holds
 _BREADTH_SLOWED = 2_000_000_000  # the same, slowed down: several accounts' purses are full together more often
@@ -78,18 +77,6 @@ class Pace:
             self.permille = permille
             self._round_at = now
             self._purse = min(self._purse, self._size)
-
-    def trust(self, now: int) -> None:
-        """The level is as believed: empty the bucket in seconds, and still not in one tick.
-
-        A client that sends hundreds of requests at once keeps them waiting for connections and processors, its own or
-        the server's, while the level that they have been charged to refills: 170 refusals in 1,000 were seen on a busy
-        machine.
-        """
-        if not self._grows_at and self.permille < _TRUSTED:
-            self._advance(now)
-            self.permille = _TRUSTED
-            self._round_at = now
 
     def slow_down(self, permille: int, now: int) -> None:
         """Stay at *permille* thousandths of the refill for a quarter of an hour, and grow gradually after that."""

@@ -23,7 +23,6 @@ class Tuning:
     hold_most: int = 30 * SECOND
     event_error: int = 5  # of the capacity: what each event of refusals adds to the forecast error
     blind: int = 10  # answers in a row without a usable header
-    matches: int = 4  # answers in a row that say what was expected; one may do so by chance
     watch: int = 15 * SECOND  # how long the level is watched with a larger cushion after the first answer ...
     watched: int = 60  # ... of this share of the capacity: free, as a bucket loses nothing until it is full
     lag: int = 10 * SECOND  # headers that are older than this are not told from others

@@ -123,33 +123,6 @@ def test_a_new_acquaintance_is_watched_with_a_larger_cushion() -> None:
     assert full.cushion == RATE * MINUTE
 
 
-def test_answers_that_say_what_was_expected_end_most_of_slow_start() -> None:
-    """Four in a row let the bucket be emptied in seconds; a pace that is higher already, or slowed down, stays."""
-    ours = account()
-    tickets = [charged(ours, 100) for _ in range(4)]
-    assert ours.pace is not None
-    for number, ticket in enumerate(tickets, 1):
-        ours.pace.permille = 4_000
-        told(ours, ticket, 0, LIMIT - 100 * number)
-    assert ours.pace.permille >= 24_000
-    ours.pace.permille = 30_000
-    ours.pace.trust(0)
-    assert ours.pace.permille == 30_000
-    ours.pace.slow_down(500, 0)
-    ours.pace.trust(0)
-    assert ours.pace.permille == 500
-
-
-def test_one_unexpected_answer_ends_no_slow_start() -> None:
-    """Where charges are a quarter more than estimated, slow start and doubt stay."""
-    ours = account()
-    assert ours.pace is not None
-    for number in range(1, 6):
-        ours.pace.permille = 4_000
-        told(ours, charged(ours, 1_000), 0, LIMIT - 1_250 * number)
-        assert ours.pace.permille <= 8_000
-
-
 # ---- headers that lag behind
 
 
