@@ -124,11 +124,8 @@ class Dispatcher:
 
     def pop_doomed(self) -> Waiter | None:
         """Return a head whose deadline cannot be met any more, if there is one."""
-        while self._doomed:
-            waiter = self._doomed.pop()
-            if waiter.place is not None:
-                return waiter
-        return None
+        self._doomed = [waiter for waiter in self._doomed if waiter.place is not None]
+        return self._doomed.pop() if self._doomed else None
 
     # ---- one lane
 
