@@ -22,6 +22,7 @@ there, which is free, as a bucket loses nothing until it is full.
 
 from scheduler.core.bucket import NEVER
 from scheduler.core.ledger import Ledger
+from scheduler.core.quota import SECOND
 from scheduler.core.ticket import Ticket
 
 
@@ -47,6 +48,8 @@ class Anchored(Ledger):
     def _note_error(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
         bucket, tuning = self.bucket, self._tuning
         error = ticket.expected - remaining * bucket.scale
+        step = bucket.rate * SECOND // 20
+        self._usual += min(step, max(-step, (error - self._usual) >> 4))
         if sent >= self._informed_at:
             sooner = self._total_at(sent + tuning.tolerance, later=True) - ticket.total  # if they overtook it
             self._set_error(error - (1 + sooner) * bucket.scale, now)

@@ -29,9 +29,12 @@ and spare, so that a wait is exact. A request larger than the size goes when not
 from scheduler.core.quota import MINUTE, SECOND
 
 _DRAIN = 990  # thousandths of the refill: what noise in the charges owes is paid by the rest
-_SPARE_LEAST, _SPARE_FIRST, _SPARE_MOST = 100_000_000, 200_000_000, 500_000_000
+_SPARE_LEAST, _SPARE_FIRST, _SPARE_MOST = 100_000_000, 150_000_000, 500_000_000
 _SPARE_PART = 2  # of the slice at most, where that is more
-_HALF_LIFE = 250 * SECOND
+_SPARE_STEP = 60_000_000  # for each event
+_EVENTS = 1  # in a thousand answers, where little is spared
+_EVENTS_MORE = 6  # and more where half a second is
+_BLEND = 4
 _QUIET, _QUIET_MOST, _STEP = 10 * MINUTE, 160 * MINUTE, 30 * SECOND
 _LEAST_RATE = 100
 _CLIMBS, _CLIMBS_MOST = SECOND // 8, 4 * SECOND  # between two thousandths of climbing: doubles with every cut
@@ -50,8 +53,6 @@ class Hidden:
         "_climbed_at",
         "_every",
         "_owed",
-        "_peak",
-        "_peak_at",
         "_quiet",
         "_refused_at",
         "_tests_at",
@@ -80,8 +81,6 @@ class Hidden:
         self._owed = 0
         self._at = now
         self._every = _CLIMBS
-        self._peak = _SPARE_FIRST
-        self._peak_at = now
         self._quiet = _QUIET
         self._before = 0  # the size before the test that is on
         self._tests_at = now + _QUIET
@@ -124,7 +123,17 @@ class Hidden:
         self.size = self.size * capacity // self._capacity
         self._tune(rate, capacity)
 
-    def refused(self, charge: int, wait: int | None, after: int, arrived: int, now: int, *, event: bool) -> None:
+    def refused(
+        self,
+        charge: int,
+        wait: int | None,
+        after: int,
+        arrived: int,
+        now: int,
+        *,
+        event: bool,
+        surprise: int = 0,
+    ) -> None:
         """A request was refused although the minute had room; its charge has been given back.
 
         Args:
@@ -134,21 +143,23 @@ class Hidden:
             arrived: When it came to the server, about.
             now: The instant.
             event: Whether it was sent after the last event of refusals.
+            surprise: How much less than usual was in the whole bucket than we believed: it was owed here too.
         """
         self._advance(now)
         since = self.rate * (now - arrived) - after
-        owed = max(0, self._owed + since) + charge
-        size = max(0, owed - self.rate * wait) if wait is not None else owed * 15 // 16
+        owed = max(0, self._owed + since + surprise) + charge
+        size = owed * 15 // 16 if wait is None else max(0, owed - self._whole * wait)
         if not self.refusals:
-            self.size = min(self.size, size)
+            self.size = min(self.size, self._likely(max(size, charge), wait))
         elif event and self._before:
             self.size = min(self.size, self._before)  # the test has failed
         elif event:
             self._spread(wait, now)
         if self.refusals and wait is not None:
-            self.size -= max(0, self.size - size - self.spare * self.rate) // 8
+            spare = charge + self.spare * self.rate
+            self.size += ((size if size > spare else min(self.size, spare)) - self.size) // _BLEND
         if wait is not None:
-            self.owe(max(0, self.size - charge) + self.rate * wait - since)
+            self.owe(max(0, self.size - charge) + self._whole * wait - since)
         self.refusals += 1
         if event:
             self.repeated += 1
@@ -156,19 +167,24 @@ class Hidden:
             self._quiet = min(_QUIET_MOST, 2 * self._quiet) if self._before else self._quiet
             self._before = 0
             self._tests_at = now + self._quiet
-        self._size_spare(now)
+
+    def _likely(self, size: int, wait: int | None) -> int:
+        """A second is what providers speak of, and what is taken where nothing else is known."""
+        second = self._whole * SECOND
+        if wait is None:
+            return min(size, second)
+        return second if 3 * second < 4 * size < 6 * second else size
 
     def _spread(self, wait: int | None, now: int) -> None:
         """A request that was to fit came too early: arrival is less even than was thought, or the slice shorter."""
-        seen = max(self.spare * 6 // 5, self.spare + (wait or 0))
-        self._peak, self._peak_at = max(self._faded(now), min(seen, self._spare_most)), now
+        self.spare = min(self.spare + _SPARE_STEP, self._spare_most)
         if wait is None:
             self.size = self.size * 15 // 16
             if now < self._refused_at + _SOON:  # nobody tells what requests take: they may take more than is thought
                 self.permille = max(_LEAST_RATE, self.permille * 7 // 8)
                 self._every = min(_CLIMBS_MOST, 2 * self._every)
                 self._tune(self._whole, self._capacity)
-        elif seen > self._spare_most:
+        elif self.spare == self._spare_most:
             self.size = self.size * 31 // 32
 
     @property
@@ -184,17 +200,9 @@ class Hidden:
             self._climbed_at = now
             self.permille += 1
             self._tune(self._whole, self._capacity)
-        if now >= self._peak_at + SECOND:
-            self._size_spare(now)
+        events = _EVENTS + _EVENTS_MORE * self.spare**2 // _SPARE_MOST**2
+        self.spare = max(_SPARE_LEAST, self.spare - _SPARE_STEP * events // 1000)
         if now >= self._tests_at:
             self._before = self._before or self.size
             self.size += max(self.size // 4, self.rate * _LEAST_STEP)
             self._tests_at = now + _STEP
-
-    def _faded(self, now: int) -> int:
-        halves, rest = divmod(max(0, now - self._peak_at), _HALF_LIFE)
-        peak = self._peak >> min(200, halves)
-        return peak - peak * rest // (2 * _HALF_LIFE)
-
-    def _size_spare(self, now: int) -> None:
-        self.spare = max(_SPARE_LEAST, self._faded(now))

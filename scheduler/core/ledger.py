@@ -53,9 +53,11 @@ class Ledger:
         "_marks_at",
         "_puzzle",
         "_raised",
+        "_ratio",
         "_share",
         "_size_at",
         "_tuning",
+        "_usual",
         "_watch_until",
         "acquitted",
         "anchored",
@@ -114,7 +116,9 @@ class Ledger:
         self._marks_at = -NEVER
         self._puzzle: tuple[int, int, Ticket] | None = None
         self._raised = 0  # scaled units by which the level was ever raised otherwise than by its refill
+        self._ratio = 0
         self._share = Share()
+        self._usual = 0  # forecast error, of either sign
         self._watch_until = now  # a new acquaintance is watched with a larger cushion
         self.hidden: Hidden | None = None
         self.pace: Pace | None = None

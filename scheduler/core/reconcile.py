@@ -167,7 +167,7 @@ class Account(Limited):
             limit, left, requested = body
             changed = self._learn_body(ticket, sent, now, limit, left, requested)
             if left >= requested and limit == bucket.quota.amount:  # a shorter, hidden window refused
-                self._narrow(ticket, requested, (sent + now) // 2, now, wait, event=event)
+                self._narrow(ticket, (left, requested), (sent + now) // 2, now, wait, event=event)
                 self.cushion = self._size_cushion(now)
                 return changed
             if not changed and bucket.level > believed:
@@ -241,6 +241,10 @@ class Account(Limited):
     def _learn_body(self, ticket: Ticket, sent: int, now: int, limit: int, remaining: int, requested: int) -> bool:
         if not self.guessed:  # two requests as estimated, so that the first refusal does not decide alone
             self.asked = self.guessed = 2 * ticket.units
+        ratio = requested * WHOLE // max(1, ticket.units)
+        if abs(ratio - self._ratio) <= ratio // 100:  # but two that agree do
+            self.asked, self.guessed = ratio * ticket.units // WHOLE, ticket.units
+        self._ratio = ratio
         self.asked = self.asked * 9 // 10 + requested
         self.guessed = self.guessed * 9 // 10 + ticket.units
         changed = False
@@ -291,22 +295,24 @@ class Account(Limited):
             self._put(max(bucket.level, min(bucket.capacity, level)))
 
     def _narrow(
-        self, ticket: Ticket, requested: int | None, arrived: int, now: int, wait: int | None, *, event: bool
+        self, ticket: Ticket, said: tuple[int, int] | None, arrived: int, now: int, wait: int | None, *, event: bool
     ) -> None:
-        """A shorter, hidden window refused: keep to it."""
+        """A shorter, hidden window refused: keep to it. *said* are the units that remained, and were requested."""
         bucket = self.bucket
         if not self.sliceable:
             return
         rate, scale = bucket.quota.amount, bucket.scale
+        charge, surprise = ticket.charged, 0
         after = self.total - ticket.total
-        owed = self._history.owed(now, self.total, rate, scale, 10 * SECOND) - ticket.charged * scale
-        if requested is not None:  # in what the provider charges, not in what we thought
-            after = after * requested // max(1, ticket.charged)
-            owed = owed * requested // max(1, ticket.charged)
+        owed = self._history.owed(now, self.total, rate, scale, 10 * SECOND) - charge * scale
+        if said is not None:  # in what the provider charges, not in what we thought
+            left, charge = said
+            after = after * charge // max(1, ticket.charged)
+            owed = owed * charge // max(1, ticket.charged)
+            surprise = ticket.expected + (ticket.charged - left) * scale - scale // 2 - self._usual
         if self.hidden is None:
             self.hidden = Hidden(rate, bucket.capacity, now)
             self.hidden.owe(owed)
         elif not ticket.refunded:
             self.hidden.give(ticket.charged * scale)
-        charge = ticket.charged if requested is None else requested
-        self.hidden.refused(charge * scale, wait, after * scale, arrived, now, event=event)
+        self.hidden.refused(charge * scale, wait, after * scale, arrived, now, event=event, surprise=surprise)
