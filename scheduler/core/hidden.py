@@ -39,6 +39,7 @@ _QUIET, _QUIET_MOST, _STEP = 10 * MINUTE, 160 * MINUTE, 30 * SECOND
 _LEAST_RATE = 100
 _CLIMBS, _CLIMBS_MOST = SECOND // 8, 4 * SECOND  # between two thousandths of climbing: doubles with every cut
 _SOON = 10 * SECOND
+_HURRIED = 1
 _LEAST_STEP = 50_000_000
 _GONE = 4  # a slice of a quarter of the bucket is none
 
@@ -52,6 +53,7 @@ class Hidden:
         "_capacity",
         "_climbed_at",
         "_every",
+        "_hurried",
         "_owed",
         "_quiet",
         "_refused_at",
@@ -81,6 +83,7 @@ class Hidden:
         self._owed = 0
         self._at = now
         self._every = _CLIMBS
+        self._hurried = 0
         self._quiet = _QUIET
         self._before = 0  # the size before the test that is on
         self._tests_at = now + _QUIET
@@ -179,8 +182,10 @@ class Hidden:
         """A request that was to fit came too early: arrival is less even than was thought, or the slice shorter."""
         self.spare = min(self.spare + _SPARE_STEP, self._spare_most)
         if wait is None:
-            self.size = self.size * 15 // 16
-            if now < self._refused_at + _SOON:  # nobody tells what requests take: they may take more than is thought
+            soon = now < self._refused_at + _SOON
+            self._hurried = self._hurried + 1 if soon else 0
+            self.size = self.size * 3 // 4 if soon else self.size * 15 // 16
+            if self._hurried > _HURRIED:  # nobody tells what requests take: they may take more than is thought
                 self.permille = max(_LEAST_RATE, self.permille * 7 // 8)
                 self._every = min(_CLIMBS_MOST, 2 * self._every)
                 self._tune(self._whole, self._capacity)
