@@ -121,6 +121,15 @@ class Limited(Anchored):
         self.anchored, self.anchored_total = sent, ticket.total
         self._anchor_high = (remaining + 1) * bucket.scale
 
+    def _beware(self, limit: int, remaining: int, ticket: Ticket, sent: int, now: int) -> None:
+        """A lower limit is not believed yet; but what it would leave may be all there is."""
+        bucket = self.bucket
+        if bucket.rate:
+            refilled = bucket.refill(sent, now) * limit // bucket.quota.amount
+            level = (remaining + 1 - self.total + ticket.total) * bucket.scale + refilled
+            if level < bucket.level:
+                bucket.put(level)
+
     def _guess(self, ticket: Ticket, now: int) -> None:
         """The first refusal ever, without a number: a full bucket and its refill have been spent."""
         quota = self.bucket.quota

@@ -6,7 +6,8 @@ the minute, and a budget of 300,000 becomes 12,000,000; 1,700 refusals in 1,000 
 **What a value must do before it is adopted**
 - *Nothing was known*: the first sane value is taken; there is nothing to lose.
 - *A refusal's body* names it: at once. It is the limiter itself speaking.
-- *Lower than ours*: after 3 observations in a row. Waiting costs refusals, believing a lie costs throughput.
+- *Lower than ours*: after 3 observations in a row, in the order of sending. Waiting costs refusals, believing a lie
+  costs throughput.
 - *Higher than ours*: it is a candidate. Every later observation of it must match what a bucket of our window and that
   limit would have done since (within 2 % and what we charged in between), 8 times in a row (3 where 10 s passed). A
   miss, or our own limit seen again more than a second later, makes it *foreign*: another window's value. Foreign
@@ -48,7 +49,7 @@ class _Candidate:
 class LimitWatch:
     """Judges the limits that answers state for one bucket."""
 
-    __slots__ = ("_candidate", "_disproved", "_foreign", "_lower", "_lower_seen", "_strangers", "_upgraded_from")
+    __slots__ = ("_candidate", "_disproved", "_foreign", "_lower", "_lower_seen", "_lower_since", "_strangers", "_upgraded_from")
 
     def __init__(self) -> None:
         self._candidate: _Candidate | None = None
@@ -56,6 +57,7 @@ class LimitWatch:
         self._disproved: set[int] = set()
         self._lower = 0
         self._lower_seen = 0
+        self._lower_since = 0
         self._strangers = 0
         self._upgraded_from = 0
 
@@ -74,7 +76,7 @@ class LimitWatch:
             self._ours_again(sent)
             return Verdict.OURS
         if limit < ours.amount:
-            return self._judge_lower(limit)
+            return self._judge_lower(limit, sent)
         if limit in self._disproved:
             return Verdict.OTHER
         if limit in self._foreign:
@@ -106,16 +108,20 @@ class LimitWatch:
     def _ours_again(self, sent: int) -> None:
         if self._candidate is not None and sent > self._candidate.since + _BESIDE:
             self._note_foreign(self._candidate.limit)  # both values live side by side
-        self._lower = self._lower_seen = self._strangers = 0
+        self._strangers = 0
+        if sent > self._lower_since:
+            self._lower = self._lower_seen = 0
 
     def _note_foreign(self, limit: int) -> None:
         self._candidate = None
         if len(self._foreign) < _STRANGERS:  # a server that invents limits must not fill the memory
             self._foreign.add(limit)
 
-    def _judge_lower(self, limit: int) -> Verdict:
-        self._lower_seen = self._lower_seen + 1 if limit == self._lower else 1
-        self._lower = limit
+    def _judge_lower(self, limit: int, sent: int) -> Verdict:
+        if limit != self._lower:
+            self._lower, self._lower_seen, self._lower_since = limit, 0, sent
+        self._lower_seen += 1
+        self._lower_since = min(self._lower_since, sent)
         return Verdict.ADOPT if self._lower_seen >= _LOWER_AGREE else Verdict.OTHER
 
     def _judge_higher(self, ours: Quota, limit: int, remaining: int, sent: int, total: int) -> Verdict:

@@ -109,6 +109,8 @@ class Account(Limited):
                 changed = True
                 self._adopt(limit, remaining, sent, ticket, now)
             if verdict is Verdict.OTHER:
+                if limit < self.bucket.quota.amount and sent >= self.anchored:
+                    self._beware(limit, remaining, ticket, sent, now)
                 self._blinded(now)
             else:
                 self._informed(ticket, sent, remaining, now)

@@ -105,10 +105,16 @@ class Learner:
 
     def _refused(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
         culprits = self._culprits(reservation, reading, now, events)
+        told = self._match(reservation, reading.observations, now, events) if culprits else {}
         for ticket in reservation.tickets:
             account = ticket.account
             charged = account.dimension in self._provider.refusals_charged
             if account not in culprits:
+                if (said := told.get(account)) is not None:
+                    before = account.bucket.quota.amount if account.known else None
+                    remaining = said.remaining - (0 if charged else ticket.charged)
+                    if account.answered(ticket, reservation.sent, now, said.limit, remaining):
+                        _note_change(account, before, events)
                 if not charged:
                     account.refund(ticket, now)
                 continue
