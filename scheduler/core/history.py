@@ -44,11 +44,6 @@ class History:
         index = bisect_left(self._marks, (instant >> _BITS,))
         return self._marks[index][2] if index < len(self._marks) else None
 
-    def highest(self, since: int) -> int:
-        """Return the highest level that was believed before a charge since an instant."""
-        index = bisect_left(self._marks, (since >> _BITS,))
-        return max((level for _, _, level in self._marks[index:]), default=0)
-
     def owed(self, now: int, total: int, rate: int, scale: int, span: int) -> int:
         """Return the most that was charged beyond the refill since any instant of the last *span* nanoseconds.
 

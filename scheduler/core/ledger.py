@@ -116,9 +116,9 @@ class Ledger:
         self._marks_at = -NEVER
         self._puzzle: tuple[int, int, Ticket] | None = None
         self._raised = 0  # scaled units by which the level was ever raised otherwise than by its refill
-        self._ratio = 0
+        self._ratio = 0  # thousandths: what the last refusal's body said, over what we had estimated
         self._share = Share()
-        self._usual = 0  # forecast error, of either sign
+        self._usual = 0  # forecast error of late, of either sign, in scaled units
         self._watch_until = now  # a new acquaintance is watched with a larger cushion
         self.hidden: Hidden | None = None
         self.pace: Pace | None = None

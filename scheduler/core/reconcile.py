@@ -57,6 +57,8 @@ from scheduler.core.schedule import Schedule
 from scheduler.core.ticket import NOTES, Ticket
 from scheduler.core.tuning import DEFAULT, WHOLE, Tuning
 
+_UNEVEN = 4 * SECOND  # no arrival is less even than that
+
 __all__ = ["DEFAULT", "NOTES", "WHOLE", "Account", "Ticket", "Tuning"]
 
 
@@ -241,14 +243,7 @@ class Account(Limited):
             self._scale_rate()
 
     def _learn_body(self, ticket: Ticket, sent: int, now: int, limit: int, remaining: int, requested: int) -> bool:
-        if not self.guessed:  # two requests as estimated, so that the first refusal does not decide alone
-            self.asked = self.guessed = 2 * ticket.units
-        ratio = requested * WHOLE // max(1, ticket.units)
-        if abs(ratio - self._ratio) <= ratio // 100:  # but two that agree do
-            self.asked, self.guessed = ratio * ticket.units // WHOLE, ticket.units
-        self._ratio = ratio
-        self.asked = self.asked * 9 // 10 + requested
-        self.guessed = self.guessed * 9 // 10 + ticket.units
+        self._learn_charge(ticket.units, requested)
         changed = False
         if not self.known or self.limits.judge_body(self.bucket.quota, limit) is Verdict.ADOPT:
             self._adopt(limit, remaining, sent, ticket, now)
@@ -260,6 +255,17 @@ class Account(Limited):
                 self._set_error(ticket.expected - (remaining + 1 - requested) * self.bucket.scale, now)
             self._anchor(ticket, sent, remaining, now)
         return changed
+
+    def _learn_charge(self, units: int, requested: int) -> None:
+        """A request that was estimated at *units* would have taken what was *requested*."""
+        if not self.guessed:  # two requests as estimated, so that the first refusal does not decide alone
+            self.asked = self.guessed = 2 * units
+        ratio = requested * WHOLE // max(1, units)
+        if abs(ratio - self._ratio) <= ratio // 100:  # but two that agree do
+            self.asked, self.guessed = requested, units
+        self._ratio = ratio
+        self.asked = self.asked * 9 // 10 + requested
+        self.guessed = self.guessed * 9 // 10 + units
 
     def _event(self, ticket: Ticket, sent: int, now: int, left: int) -> None:
         tuning, bucket = self._tuning, self.bucket
@@ -312,9 +318,11 @@ class Account(Limited):
             after = after * charge // max(1, ticket.charged)
             owed = owed * charge // max(1, ticket.charged)
             surprise = ticket.expected + (ticket.charged - left) * scale - scale // 2 - self._usual
+            if abs(surprise) > _UNEVEN * rate:  # the bucket was not what we thought
+                surprise = 0
         if self.hidden is None:
             self.hidden = Hidden(rate, bucket.capacity, now)
             self.hidden.owe(owed)
         elif not ticket.refunded:
             self.hidden.give(ticket.charged * scale)
-        self.hidden.refused(charge * scale, wait, after * scale, arrived, now, event=event, surprise=surprise)
+        self.hidden.refused(charge * scale, wait, after * scale, surprise, arrived, now, event=event)

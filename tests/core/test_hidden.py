@@ -16,7 +16,7 @@ def hidden(size: int, now: int = 0) -> Hidden:
     """Return a window whose first refusal has shown that it holds *size* tokens, with nothing owed."""
     ours = Hidden(AMOUNT, CAPACITY, now)
     ours.owe(size * TOKEN)
-    ours.refused(1_000 * TOKEN, SECOND * 1_000 // RATE, 0, now, now, event=True)
+    ours.refused(1_000 * TOKEN, SECOND, 0, 0, now, now, event=True)
     ours.give(10 * (size + 1_000) * TOKEN)
     return ours
 
@@ -39,24 +39,66 @@ class Slice:
 def test_the_first_refusal_measures_the_size() -> None:
     """What was owed and asked, less what refills until it would have fit, is what the slice holds."""
     ours = Hidden(AMOUNT, CAPACITY, 0)
-    ours.owe(700 * TOKEN)
-    ours.refused(500 * TOKEN, SECOND * 200 // RATE, 0, 0, 0, event=True)
-    assert ours.size == pytest.approx(1_000 * TOKEN, rel=1e-6)
+    ours.owe(2_700 * TOKEN)
+    ours.refused(500 * TOKEN, SECOND // 5, 0, 0, 0, 0, event=True)
+    assert ours.size == 3_000 * TOKEN
+
+
+def test_what_is_nearly_a_second_is_one() -> None:
+    """That is what providers speak of, and the first measure is rough."""
+    for owed in (400, 600, 1_000):
+        ours = Hidden(AMOUNT, CAPACITY, 0)
+        ours.owe(owed * TOKEN)
+        ours.refused(500 * TOKEN, SECOND // 10, 0, 0, 0, 0, event=True)
+        assert ours.size == 1_000 * TOKEN
+
+
+def test_a_surprise_was_owed_here_too() -> None:
+    """Others arrived before it that were sent before long ago: the whole bucket misses them as well."""
+    ours = Hidden(AMOUNT, CAPACITY, 0)
+    ours.owe(1_000 * TOKEN)
+    ours.refused(500 * TOKEN, SECOND, 0, 2_500 * TOKEN, 0, 0, event=True)
+    assert ours.size == 3_000 * TOKEN
+
+
+def test_later_measures_draw_the_size_towards_them() -> None:
+    """A quarter of the way, up or down, so that none decides alone."""
+    ours = hidden(3_000)
+    ours.owe(0)
+    ours.refused(500 * TOKEN, SECOND // 10, 0, 4_600 * TOKEN, SECOND, SECOND, event=False)
+    assert ours.size == 3_500 * TOKEN
+
+
+def test_a_request_larger_than_the_slice_says_only_that_it_is() -> None:
+    """Its measure is its own charge; a size above that comes down, one below it stays."""
+    ours = hidden(3_000)
+    ours.refused(5_000 * TOKEN, SECOND, 0, 1_000 * TOKEN, SECOND, SECOND, event=False)
+    assert ours.size == 3_000 * TOKEN
+    ours.refused(2_000 * TOKEN, 2 * SECOND, 0, 1_000 * TOKEN, SECOND, SECOND, event=False)
+    assert 2_500 * TOKEN < ours.size < 3_000 * TOKEN
 
 
 def test_without_a_wait_the_slice_holds_less_than_was_asked_and_owed() -> None:
     """All that is known is that it did not fit."""
     ours = Hidden(AMOUNT, CAPACITY, 0)
     ours.owe(700 * TOKEN)
-    ours.refused(500 * TOKEN, None, 0, 0, 0, event=True)
-    assert ours.size == 1_200 * TOKEN * 15 // 16
+    ours.refused(200 * TOKEN, None, 0, 0, 0, 0, event=True)
+    assert ours.size == 900 * TOKEN
+
+
+def test_without_a_wait_a_second_is_the_most_that_is_believed() -> None:
+    """It is what providers speak of; a longer one is found by testing upward."""
+    ours = Hidden(AMOUNT, CAPACITY, 0)
+    ours.owe(7_000 * TOKEN)
+    ours.refused(500 * TOKEN, None, 0, 0, 0, 0, event=True)
+    assert ours.size == 1_000 * TOKEN
 
 
 def test_what_a_refusal_says_is_owed_is_owed() -> None:
     """A request that was to wait waits that long from its arrival, and for uneven arrival."""
     ours = Hidden(AMOUNT, CAPACITY, 0)
-    ours.refused(500 * TOKEN, SECOND // 2, 0, 0, SECOND // 10, event=True)
-    assert ours.ready_at(500 * TOKEN, SECOND // 10) == pytest.approx(SECOND // 2 + ours.spare, abs=10)
+    ours.refused(500 * TOKEN, SECOND // 2, 0, 0, 0, SECOND // 10, event=True)
+    assert ours.ready_at(500 * TOKEN, SECOND // 10) == pytest.approx(SECOND // 10 + (SECOND // 2 - SECOND // 10) * 1_000 // RATE + ours.spare, rel=0.01)
 
 
 def test_a_request_larger_than_the_slice_goes_when_nothing_is_owed() -> None:
@@ -77,11 +119,12 @@ def test_it_learns_a_slice_of_any_size(size: int) -> None:
     went = 0
     while now < 60 * SECOND:
         now = ours.ready_at(units * TOKEN, now)
+        assert ours.ready_at(units * TOKEN, now) == now
         ours.take(units * TOKEN)
         wait = server.wait(units, now)
         if wait:
             ours.give(units * TOKEN)
-            ours.refused(units * TOKEN, wait, 0, now, now, event=True)
+            ours.refused(units * TOKEN, wait, 0, 0, now, now, event=True)
             refusals += 1
         else:
             went += units
@@ -92,39 +135,43 @@ def test_it_learns_a_slice_of_any_size(size: int) -> None:
 
 
 def test_a_request_that_came_too_early_widens_the_spare() -> None:
-    """What was kept for uneven arrival was too little by the wait that the refusal names; it fades."""
+    """By a fixed step; answers take it off again, so slowly that one event in a thousand of them stands."""
     ours = hidden(1_000)
     before = ours.spare
-    ours.refused(10 * TOKEN, 50_000_000, 0, SECOND, SECOND, event=True)
-    assert before + 40_000_000 < ours.spare <= before + 50_000_000
-    wide = ours.spare
-    ours.answered(100 * SECOND, 100 * SECOND)
-    assert ours.spare < wide
-    ours.answered(3600 * SECOND, 3600 * SECOND)
+    ours.refused(10 * TOKEN, 50_000_000, 0, 0, SECOND, SECOND, event=True)
+    step = ours.spare - before
+    assert step == 60_000_000
+    for _ in range(500):
+        ours.answered(SECOND, SECOND)
+    assert before < ours.spare < before + step * 3 // 4
+    for _ in range(2_000):
+        ours.answered(SECOND, SECOND)
     assert ours.spare == 100_000_000
 
 
 def test_where_no_wait_is_named_size_and_spare_share_the_blame() -> None:
-    """Each event makes the one a little smaller and the other a little larger."""
+    """Each event makes the one a little smaller, much smaller if it comes soon, and the other larger."""
     ours = hidden(1_000)
     size, spare = ours.size, ours.spare
-    ours.refused(10 * TOKEN, None, 0, SECOND, SECOND, event=True)
+    ours.refused(10 * TOKEN, None, 0, 0, 20 * SECOND, 20 * SECOND, event=True)
     assert ours.size == size * 15 // 16
     assert ours.spare > spare
+    ours.refused(10 * TOKEN, None, 0, 0, 25 * SECOND, 25 * SECOND, event=True)
+    assert ours.size == size * 15 // 16 * 3 // 4
 
 
 def test_where_nobody_tells_what_requests_take_the_rate_gives_way_too() -> None:
-    """Events soon after each other lower it by an eighth; it climbs back, ever more slowly."""
+    """Events that go on soon after each other lower it by an eighth; it climbs back, ever more slowly."""
     ours = hidden(1_000)
     slow = []
     for start in (100, 500):
         whole = ours.permille
-        for second in (0, 1, 2):
-            ours.refused(10 * TOKEN, None, 0, (start + second) * SECOND, (start + second) * SECOND, event=True)
+        for second in (0, 1, 2, 3):
+            ours.refused(10 * TOKEN, None, 0, 0, (start + second) * SECOND, (start + second) * SECOND, event=True)
         low = ours.permille
         assert low < whole * 7 // 8
         for quarter in range(4 * 60):
-            now = (start + 3) * SECOND + quarter * SECOND // 4
+            now = (start + 4) * SECOND + quarter * SECOND // 4
             ours.answered(now, now)
         slow.append(ours.permille - low)
         for second in range(300):
@@ -137,33 +184,32 @@ def test_seldom_events_leave_the_rate_alone() -> None:
     ours = hidden(1_000)
     whole = ours.permille
     for now in (100 * SECOND, 200 * SECOND):
-        ours.refused(10 * TOKEN, None, 0, now, now, event=True)
+        ours.refused(10 * TOKEN, None, 0, 0, now, now, event=True)
     assert ours.permille == whole
 
 
-def test_arrival_more_uneven_than_half_of_the_slice_makes_it_smaller() -> None:
-    """The spare has a bound; beyond it the size gives way, slowly."""
+def test_the_spare_has_a_bound() -> None:
+    """Beyond it, refusals are cheaper than what it costs."""
     ours = hidden(1_000)
-    size = ours.size
-    ours.refused(10 * TOKEN, SECOND, 0, SECOND, SECOND, event=True)
-    assert size * 3 // 4 < ours.size < size
-    assert ours.spare <= SECOND // 2 + SECOND // 50
+    for second in range(1, 20):
+        ours.refused(10 * TOKEN, SECOND // 10, 0, 0, second * SECOND, second * SECOND, event=True)
+    assert ours.spare == 750_000_000
 
 
 def test_a_spare_within_its_bound_leaves_the_size_alone() -> None:
     """A wait that is small for the slice is laid to uneven arrival alone."""
     ours = hidden(5_000)
     size = ours.size
-    ours.refused(4_900 * TOKEN, SECOND // 10, 0, SECOND, SECOND, event=True)
-    assert ours.size == pytest.approx(size, rel=1e-3)
+    ours.refused(4_000 * TOKEN, SECOND // 10, 0, 1_100 * TOKEN, SECOND, SECOND, event=True)
+    assert ours.size == size
 
 
 def test_events_in_a_row_are_counted_until_an_answer_comes() -> None:
     """An answer to an older request proves nothing."""
     ours = hidden(1_000)
     for now in (SECOND, 2 * SECOND):
-        ours.refused(TOKEN, None, 0, now, now, event=True)
-    ours.refused(TOKEN, None, 0, 2 * SECOND, 2 * SECOND, event=False)
+        ours.refused(TOKEN, None, 0, 0, now, now, event=True)
+    ours.refused(TOKEN, None, 0, 0, 2 * SECOND, 2 * SECOND, event=False)
     assert ours.repeated == 3
     ours.answered(SECOND, 3 * SECOND)
     assert ours.repeated == 3
@@ -192,7 +238,7 @@ def test_a_test_that_fails_is_taken_back_and_put_off() -> None:
     now = 10 * MINUTE
     ours.answered(now, now)
     assert ours.size > size
-    ours.refused(TOKEN, SECOND // 100, 0, now, now, event=True)
+    ours.refused(TOKEN, SECOND // 100, 0, 0, now, now, event=True)
     assert ours.size <= size
     size = ours.size
     ours.answered(now + 19 * MINUTE, now + 19 * MINUTE)
@@ -221,7 +267,9 @@ def test_a_wait_of_a_hidden_window_is_exact(data: st.DataObject) -> None:
         ours.answered(data.draw(st.integers(0, now)), now)
         if data.draw(st.booleans()):
             wait = data.draw(st.none() | st.integers(0, 2 * SECOND))
-            ours.refused(data.draw(st.integers(0, 2_000)) * TOKEN, wait, 0, now, now, event=data.draw(st.booleans()))
+            surprise = data.draw(st.integers(-2_000, 2_000)) * TOKEN
+            event = data.draw(st.booleans())
+            ours.refused(data.draw(st.integers(0, 2_000)) * TOKEN, wait, 0, surprise, now, now, event=event)
         ours.take(data.draw(st.integers(0, 2_000)) * TOKEN)
     charge = data.draw(st.integers(0, CAPACITY))
     ready = ours.ready_at(charge, now)
