@@ -28,6 +28,7 @@ from scheduler.core.schedule import Schedule
 from scheduler.core.share import Share
 from scheduler.core.ticket import Ticket
 from scheduler.core.tuning import WHOLE, Tuning
+from scheduler.core.unseen import Unseen
 
 if TYPE_CHECKING:
     from scheduler.core.hidden import Hidden
@@ -55,6 +56,7 @@ class Ledger:
         "_raised",
         "_share",
         "_size_at",
+        "_told",
         "_tuning",
         "_watch_until",
         "acquitted",
@@ -63,9 +65,11 @@ class Ledger:
         "asked",
         "blind",
         "bucket",
+        "configured",
         "confirmed",
         "cushion",
         "dimension",
+        "explained",
         "guessed",
         "hidden",
         "known",
@@ -76,6 +80,7 @@ class Ledger:
         "scope",
         "spent",
         "total",
+        "unseen",
     )
 
     def __init__(
@@ -87,6 +92,7 @@ class Ledger:
         self.bucket: Bucket = bucket_for(quota, now, schedule=schedule)
         self.known = known
         self.confirmed = known
+        self.configured: int | None = None  # the limit that its owner has named, whatever answers say
         self.limits = LimitWatch()
         self.total = 0  # units charged since the beginning
         self.anchored = -1  # the instant that the newest answer speaks of: when its request was sent
@@ -98,6 +104,8 @@ class Ledger:
         self.guessed = 0  # ... and what we had estimated
         self.spent = 0  # units of requests that were answered
         self.refusals = 0
+        self.explained = 0  # of these, refusals that a hidden window explained
+        self.unseen = Unseen()
         self._anchor_high = 0  # most that the level can have been just after it, in scaled units
         self._answers = 0
         self._began = now
@@ -115,6 +123,7 @@ class Ledger:
         self._puzzle: tuple[int, int, Ticket] | None = None
         self._raised = 0  # scaled units by which the level was ever raised otherwise than by its refill
         self._share = Share()
+        self._told = -1  # whole units that the anchor told, where they count all before it and nothing else; or -1
         self._watch_until = now  # a new acquaintance is watched with a larger cushion
         self.hidden: Hidden | None = None
         self.pace: Pace | None = None

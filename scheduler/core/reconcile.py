@@ -40,8 +40,8 @@ drawn on since it was blamed before, is acquitted: an observation of one bucket 
 
 **What is held and given back**, concurrency, is known exactly: nothing is learned about it.
 
-The rooms: ``ledger`` decides and charges, ``anchor`` follows answers, ``limited`` follows limits, and the account here
-tells what an observation is.
+The rooms: ``ledger`` decides and charges, ``anchor`` follows answers, ``limited`` follows limits, ``unseen`` counts
+what answers found missing, and the account here tells what an observation is.
 
 **The invariants**: ``total`` never falls, except where the provider itself lowers a charge (``Account.correct``); the
 anchor never goes back; the level is never above the capacity; 0.05 <= share <= 1 for a limit that is not guessed; a
@@ -170,8 +170,9 @@ class Account(Limited):
                 self._narrow(ticket, requested, (sent + now) // 2, now, wait, event=event)
                 self.cushion = self._size_cushion(now)
                 return changed
-            if not changed and bucket.level > believed:
-                self._put(believed)
+            if not changed:
+                self._put(min(bucket.level, believed))
+                self._note_unseen(believed - bucket.level)
         elif self.sliceable and self.roomy(ticket.charged, now):
             self._narrow(ticket, None, (sent + now) // 2, now, None, event=event)
             return False
@@ -221,11 +222,13 @@ class Account(Limited):
         if self._share.whole():
             self._scale_rate()
         self._note_lag(ticket, sent, remaining, now)
+        believed = self.bucket.level
         if not self.lag:
             self._note_error(ticket, sent, remaining, now)
             self._anchor(ticket, sent, remaining, now)
         else:
             self._anchor_past(sent - self.lag, remaining, now)
+        self._note_unseen(believed - self.bucket.level)
         self._informed_at = min(self._informed_at, now)
         self._solve_puzzle(ticket, sent, remaining, now)
 
@@ -252,7 +255,7 @@ class Account(Limited):
         if remaining < requested:
             if sent >= self._informed_at:
                 self._set_error(ticket.expected - (remaining + 1 - requested) * self.bucket.scale, now)
-            self._anchor(ticket, sent, remaining, now)
+            self._anchor(ticket, sent, remaining, now, counted=False)
         return changed
 
     def _event(self, ticket: Ticket, sent: int, now: int, left: int) -> None:
@@ -297,6 +300,7 @@ class Account(Limited):
         bucket = self.bucket
         if not self.sliceable:
             return
+        self.explained += 1
         rate, scale = bucket.quota.amount, bucket.scale
         after = self.total - ticket.total
         owed = self._history.owed(now, self.total, rate, scale, 10 * SECOND) - ticket.charged * scale
