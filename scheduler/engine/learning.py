@@ -12,6 +12,7 @@ from dataclasses import replace
 from scheduler.core.backoff import Backoff
 from scheduler.core.quota import DAY, MINUTE, SECOND, Dimension, Quota
 from scheduler.core.reconcile import NOTES, Account, Ticket
+from scheduler.engine.charges import Charges
 from scheduler.engine.events import Answered, Event, LimitChanged, Paused
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
@@ -31,6 +32,8 @@ class Learner:
         self._book = book
         self._backoff = replace(backoff, most=min(backoff.most, _PROBES))
         self._chance = chance
+        self.charges = Charges(provider.name, provider.endpoints)
+        """What answers told of charges."""
 
     def learn(self, reservation: Reservation, reading: Reading, now: int) -> list[Event]:
         """Learn from an answer whose headers came at *now*; return what there is to tell."""
@@ -89,6 +92,8 @@ class Learner:
                 account.answered(ticket, reservation.sent, now, None, 0)
             elif account.answered(ticket, reservation.sent, now, said.limit, said.remaining):
                 _note_change(account, before, events)
+            if ticket.taken is not None:
+                self.charges.note(reservation.endpoint, account.dimension, ticket.taken, ticket.units)
             if hidden is None and account.hidden is not None:
                 _explained(reservation, now)
         if reading.outcome is Outcome.SUCCESS:
@@ -130,6 +135,8 @@ class Learner:
             told = matched.get(ticket.account)
             if told is not None and (reading.refused is not None or told.remaining < ticket.charged):
                 requested = told.requested if told.requested is not None else ticket.charged
+                if told.requested is not None:
+                    self.charges.note(reservation.endpoint, told.dimension, told.requested, ticket.units)
                 culprits[ticket.account] = (told.limit, told.remaining, requested)
         if culprits:
             return culprits
