@@ -1,10 +1,12 @@
 """Rate-limit-aware request scheduling for LLM APIs: the public names, and nothing else."""
 
 from scheduler.core.quota import Charge
+from scheduler.engine.bucket_statistics import BucketStatistics, HiddenStatistics
+from scheduler.engine.charges import ChargeStatistics
 from scheduler.engine.events import Admitted, Answered, Event, LimitChanged, Paused
 from scheduler.engine.outlook import Outlook
 from scheduler.engine.reservation import Reservation
-from scheduler.engine.statistics import BucketStatistics, LaneStatistics, ScopeStatistics, Statistics
+from scheduler.engine.statistics import LaneStatistics, ScopeStatistics, Statistics
 from scheduler.errors import (
     ConfigurationError,
     DeadlineUnattainable,
@@ -32,9 +34,11 @@ __all__ = [
     "Answered",
     "BucketStatistics",
     "Charge",
+    "ChargeStatistics",
     "ConfigurationError",
     "DeadlineUnattainable",
     "Event",
+    "HiddenStatistics",
     "InvalidRequest",
     "LaneStatistics",
     "LimitChanged",

@@ -171,6 +171,7 @@ class Scheduler:
             return None
         quota = Quota(Dimension.CONCURRENCY, self._concurrency, 0, refill=Refill.RELEASE)
         account = Account(quota, self._clock.now(), scope="local")
+        account.configured = self._concurrency
         return Scope("local", None, [account], Gate("local"), configured=True, local=True)
 
     def _cost(self, model: str, usage: Usage) -> float:
@@ -201,6 +202,7 @@ class Scheduler:
         tenant: str = "",
         project: str | None = None,
         timeout: float | None = None,
+        endpoint: str = "",
     ) -> Waiter:
         """Wait for a turn: ``async with scheduler.reserve(...) as reservation``, or ``with`` in a thread.
 
@@ -217,6 +219,7 @@ class Scheduler:
             tenant: On whose behalf it is sent; tenants of one priority share by their weights.
             project: Project that it is sent in.
             timeout: Seconds that it may wait. Of one tenant's requests the earliest deadline goes first.
+            endpoint: Path that it is sent to, such as ``/v1/chat/completions``: by it the statistics of charges go.
 
         Raises:
             RequestTooLarge: On entering, if it can never go.
@@ -230,7 +233,7 @@ class Scheduler:
         wait = None if timeout is None else nanoseconds(timeout)
         if self._forked:
             self._warn_forked()
-        return Waiter(self.admission, model, project, charge, priority, tenant=tenant, timeout=wait)
+        return Waiter(self.admission, model, project, charge, priority, tenant=tenant, timeout=wait, endpoint=endpoint)
 
     def reserve_nowait(
         self,
@@ -244,6 +247,7 @@ class Scheduler:
         priority: int | str = Priority.NORMAL,
         tenant: str = "",
         project: str | None = None,
+        endpoint: str = "",
     ) -> Reservation:
         """Return a reservation at once, or raise an error that says when. See ``reserve``.
 
@@ -255,7 +259,7 @@ class Scheduler:
             self._warn_forked()
         charge = not_negative(Charge(requests, tokens, input_tokens, output_tokens, images))
         return self.admission.try_now(
-            Waiter(self.admission, model, project, charge, priority_of(priority), tenant=tenant)
+            Waiter(self.admission, model, project, charge, priority_of(priority), tenant=tenant, endpoint=endpoint)
         )
 
     def throttled(

@@ -25,6 +25,8 @@ from scheduler.core.ledger import Ledger
 from scheduler.core.quota import SECOND
 from scheduler.core.ticket import Ticket
 
+_LITTLE = 8  # so many times fit into a charge: refill that others may have taken, and rounding
+
 
 class Anchored(Ledger):
     """A ledger whose level follows the newest answer."""
@@ -71,13 +73,15 @@ class Anchored(Ledger):
     def _total_at(self, instant: int, *, later: bool) -> int:
         return self._history.total_at(instant, self.total, later=later)
 
-    def _anchor(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
+    def _anchor(self, ticket: Ticket, sent: int, remaining: int, now: int, *, counted: bool = True) -> None:
+        """Anchor at a request; *counted* says whether it is taken off *remaining*: a refused one is not."""
         if sent < self.anchored:
             return
         bucket, tuning = self.bucket, self._tuning
-        self.anchored, self.anchored_total = sent, ticket.total
         after = self._total_at(sent + tuning.tolerance, later=True) - ticket.total
         before = ticket.total - ticket.charged - self._total_at(sent - tuning.tolerance, later=False)
+        self._note_taken(ticket, sent, remaining, alone=counted and not (before or after))
+        self.anchored, self.anchored_total = sent, ticket.total
         least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
         low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
         surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
@@ -88,6 +92,7 @@ class Anchored(Ledger):
         if seen < self.anchored:
             return
         bucket, tuning = self.bucket, self._tuning
+        self._told = -1
         self.anchored, self.anchored_total = seen, self._total_at(seen, later=False)
         after = self._total_at(seen + tuning.tolerance, later=True) - self.anchored_total
         before = self.anchored_total - self._total_at(seen - tuning.tolerance, later=False)
@@ -97,6 +102,31 @@ class Anchored(Ledger):
             self._set_error(believed - (remaining + 1 + after) * bucket.scale, now)
         low = least + bucket.refill(seen, now) - (self.total - self.anchored_total) * bucket.scale
         self._move((remaining + after + 1) * bucket.scale, min(bucket.capacity, low) - bucket.level, now)
+
+    def _note_taken(self, ticket: Ticket, sent: int, remaining: int, *, alone: bool) -> None:
+        """Note on the ticket what the provider took, where its request was all that lay between two anchors.
+
+        Others can have taken meanwhile what was refilled. So either the bucket was full again, had they taken half of
+        that; or that is little beside the charge. So must be the rounding, in any case: a request that counts as one
+        tells nothing. Nor does an answer that knows of no charge at all: it may be older than its request.
+        """
+        bucket = self.bucket
+        before, self._told = self._told, remaining if alone and bucket.rate else -1
+        if before < 0 or self._told < 0 or self.anchored < self._informed_at:
+            return
+        own = ticket.charged * bucket.scale
+        if own < _LITTLE * bucket.scale or self.anchored_total != ticket.total - ticket.charged:
+            return
+        refilled = bucket.refill(self.anchored, sent)
+        room = before * bucket.scale + refilled
+        if room - refilled // 2 >= bucket.capacity or _LITTLE * refilled <= own:
+            taken = min(bucket.capacity, room) // bucket.scale - remaining
+            ticket.taken = taken if taken > 0 else None
+
+    def _note_unseen(self, missing: int) -> None:
+        """Note by how much the anchor has lowered the level, unless it was one of the first."""
+        if self.anchored >= self._informed_at:
+            self.unseen.note(missing, self._full_at, self.bucket.rate * self._tuning.tolerance)
 
     def _move(self, high: int, excess: int, now: int) -> None:
         """Bring the level into the band that the anchor proves: at once down to *high*, by a part up by *excess*."""

@@ -23,7 +23,7 @@ jitter of half a second. The first is rounded to a second where it is near one, 
 
 For what jitter is left, *spare* nanoseconds of refill are kept. How many cannot be measured, but steered: each event of
 refusals adds 60 ms, and each answer takes off as much of that as lets one event in 1,000 answers stand, more where much
-is spared already, since then every request that fills the slice waits for it (6 a thousand at the most, 0.75 s, where
+is spared already, since then every request that fills the slice waits for it (6 a thousand at the most, 0.85 s, where
 heavy jitter would need 1 and leave a third of the limit unused).
 
 **Without numbers** a refusal only says ``size < owed + c``; it is taken to be a second at most. Each event makes it
@@ -47,7 +47,7 @@ from scheduler.core.quota import MINUTE, SECOND
 
 _DRAIN = 990  # thousandths of the refill: what noise in the charges owes is paid by the rest
 _BLEND = 4  # part of the way to a newly measured size
-_SPARE_LEAST, _SPARE_FIRST, _SPARE_MOST = 100_000_000, 150_000_000, 750_000_000
+_SPARE_LEAST, _SPARE_FIRST, _SPARE_MOST = 100_000_000, 150_000_000, 850_000_000
 _SPARE_PART = 2  # of the slice at most, where that is more
 _SPARE_STEP = 60_000_000  # for each event
 _EVENTS, _EVENTS_MORE = 1, 5  # in a thousand answers, and how many more where the most is spared

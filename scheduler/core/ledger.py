@@ -28,6 +28,7 @@ from scheduler.core.schedule import Schedule
 from scheduler.core.share import Share
 from scheduler.core.ticket import Ticket
 from scheduler.core.tuning import WHOLE, Tuning
+from scheduler.core.unseen import Unseen
 
 if TYPE_CHECKING:
     from scheduler.core.hidden import Hidden
@@ -56,6 +57,7 @@ class Ledger:
         "_ratio",
         "_share",
         "_size_at",
+        "_told",
         "_tuning",
         "_usual",
         "_watch_until",
@@ -65,9 +67,11 @@ class Ledger:
         "asked",
         "blind",
         "bucket",
+        "configured",
         "confirmed",
         "cushion",
         "dimension",
+        "explained",
         "guessed",
         "hidden",
         "known",
@@ -78,6 +82,7 @@ class Ledger:
         "scope",
         "spent",
         "total",
+        "unseen",
     )
 
     def __init__(
@@ -89,6 +94,7 @@ class Ledger:
         self.bucket: Bucket = bucket_for(quota, now, schedule=schedule)
         self.known = known
         self.confirmed = known
+        self.configured: int | None = None  # the limit that its owner has named, whatever answers say
         self.limits = LimitWatch()
         self.total = 0  # units charged since the beginning
         self.anchored = -1  # the instant that the newest answer speaks of: when its request was sent
@@ -100,6 +106,8 @@ class Ledger:
         self.guessed = 0  # ... and what we had estimated
         self.spent = 0  # units of requests that were answered
         self.refusals = 0
+        self.explained = 0  # of these, refusals that a hidden window explained
+        self.unseen = Unseen()
         self._anchor_high = 0  # most that the level can have been just after it, in scaled units
         self._answers = 0
         self._began = now
@@ -118,6 +126,7 @@ class Ledger:
         self._raised = 0  # scaled units by which the level was ever raised otherwise than by its refill
         self._ratio = 0  # thousandths: what the last refusal's body said, over what we had estimated
         self._share = Share()
+        self._told = -1  # whole units that the anchor told, where they count all before it and nothing else; or -1
         self._usual = 0  # forecast error of late, of either sign, in scaled units
         self._watch_until = now  # a new acquaintance is watched with a larger cushion
         self.hidden: Hidden | None = None

@@ -124,11 +124,10 @@ class Limited(Anchored):
     def _beware(self, limit: int, remaining: int, ticket: Ticket, sent: int, now: int) -> None:
         """A lower limit is not believed yet; but what it would leave may be all there is."""
         bucket = self.bucket
-        if bucket.rate:
+        if limit < bucket.quota.amount and bucket.rate and sent >= self.anchored:
             refilled = bucket.refill(sent, now) * limit // bucket.quota.amount
             level = (remaining + 1 - self.total + ticket.total) * bucket.scale + refilled
-            if level < bucket.level:
-                bucket.put(level)
+            bucket.put(min(bucket.level, level))
 
     def _guess(self, ticket: Ticket, now: int) -> None:
         """The first refusal ever, without a number: a full bucket and its refill have been spent."""

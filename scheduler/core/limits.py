@@ -49,7 +49,16 @@ class _Candidate:
 class LimitWatch:
     """Judges the limits that answers state for one bucket."""
 
-    __slots__ = ("_candidate", "_disproved", "_foreign", "_lower", "_lower_seen", "_lower_since", "_strangers", "_upgraded_from")
+    __slots__ = (
+        "_candidate",
+        "_disproved",
+        "_foreign",
+        "_lower",
+        "_lower_seen",
+        "_lower_since",
+        "_strangers",
+        "_upgraded_from",
+    )
 
     def __init__(self) -> None:
         self._candidate: _Candidate | None = None

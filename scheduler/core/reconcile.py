@@ -40,8 +40,8 @@ drawn on since it was blamed before, is acquitted: an observation of one bucket 
 
 **What is held and given back**, concurrency, is known exactly: nothing is learned about it.
 
-The rooms: ``ledger`` decides and charges, ``anchor`` follows answers, ``limited`` follows limits, and the account here
-tells what an observation is.
+The rooms: ``ledger`` decides and charges, ``anchor`` follows answers, ``limited`` follows limits, ``unseen`` counts
+what answers found missing, and the account here tells what an observation is.
 
 **The invariants**: ``total`` never falls, except where the provider itself lowers a charge (``Account.correct``); the
 anchor never goes back; the level is never above the capacity; 0.05 <= share <= 1 for a limit that is not guessed; a
@@ -106,19 +106,31 @@ class Account(Limited):
         if limit is None or self.bucket.quota.refill is Refill.RELEASE:
             self._blinded(now)
         else:
-            verdict = self._judge(limit, remaining, sent, ticket)
-            if verdict is Verdict.ADOPT:
-                changed = True
-                self._adopt(limit, remaining, sent, ticket, now)
-            if verdict is Verdict.OTHER:
-                if limit < self.bucket.quota.amount and sent >= self.anchored:
-                    self._beware(limit, remaining, ticket, sent, now)
-                self._blinded(now)
-            else:
-                self._informed(ticket, sent, remaining, now)
+            changed = self._hear(ticket, sent, now, limit, remaining)
         self._hurry(sent, now)
         self.cushion = self._size_cushion(now)
         return changed
+
+    def overheard(self, ticket: Ticket, sent: int, now: int, limit: int, remaining: int) -> bool:
+        """Learn from what a refusal says that another bucket caused; return whether the limit changed.
+
+        The request's charge has come back here, and is not taken off what *remains*. See ``answered``.
+        """
+        self.bucket.advance(now)
+        changed = self._hear(ticket, sent, now, limit, remaining, counted=False)
+        self.cushion = self._size_cushion(now)
+        return changed
+
+    def _hear(self, ticket: Ticket, sent: int, now: int, limit: int, remaining: int, *, counted: bool = True) -> bool:
+        verdict = self._judge(limit, remaining, sent, ticket)
+        if verdict is Verdict.ADOPT:
+            self._adopt(limit, remaining, sent, ticket, now)
+        if verdict is Verdict.OTHER:
+            self._beware(limit, remaining, ticket, sent, now)
+            self._blinded(now)
+        else:
+            self._informed(ticket, sent, remaining, now, counted=counted)
+        return verdict is Verdict.ADOPT
 
     def unheard(self, charged: int, at: int, sent: int, now: int) -> None:
         """A request of *charged* units, charged *at* an instant, has ended, and nobody told what its answer said."""
@@ -174,8 +186,9 @@ class Account(Limited):
                 self._narrow(ticket, (left, requested), (sent + now) // 2, now, wait, event=event)
                 self.cushion = self._size_cushion(now)
                 return changed
-            if not changed and bucket.level > believed:
-                self._put(believed)
+            if not changed:
+                self._put(min(bucket.level, believed))
+                self._note_unseen(believed - bucket.level)
         elif self.sliceable and self.roomy(ticket.charged, now):
             self._narrow(ticket, None, (sent + now) // 2, now, None, event=event)
             return False
@@ -219,17 +232,19 @@ class Account(Limited):
         rate = bucket.quota.amount
         return self._history.owed(now, self.total, rate, bucket.scale, 10 * SECOND) // rate
 
-    def _informed(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
+    def _informed(self, ticket: Ticket, sent: int, remaining: int, now: int, *, counted: bool) -> None:
         self.blind = 0
         self.acquitted = False
         if self._share.whole():
             self._scale_rate()
         self._note_lag(ticket, sent, remaining, now)
+        believed = self.bucket.level
         if not self.lag:
             self._note_error(ticket, sent, remaining, now)
-            self._anchor(ticket, sent, remaining, now)
+            self._anchor(ticket, sent, remaining, now, counted=counted)
         else:
             self._anchor_past(sent - self.lag, remaining, now)
+        self._note_unseen(believed - self.bucket.level)
         self._informed_at = min(self._informed_at, now)
         self._solve_puzzle(ticket, sent, remaining, now)
 
@@ -253,7 +268,7 @@ class Account(Limited):
         if remaining < requested:
             if sent >= self._informed_at:
                 self._set_error(ticket.expected - (remaining + 1 - requested) * self.bucket.scale, now)
-            self._anchor(ticket, sent, remaining, now)
+            self._anchor(ticket, sent, remaining, now, counted=False)
         return changed
 
     def _learn_charge(self, units: int, requested: int) -> None:
@@ -309,6 +324,7 @@ class Account(Limited):
         bucket = self.bucket
         if not self.sliceable:
             return
+        self.explained += 1
         rate, scale = bucket.quota.amount, bucket.scale
         charge, surprise = ticket.charged, 0
         after = self.total - ticket.total

@@ -79,6 +79,7 @@ class Admission(Monitor):
         """All lanes; to be looked at under ``look``."""
         self._dispatcher = Dispatcher()
         self._learner = Learner(provider, book, Backoff(), chance)
+        self.charges = self._learner.charges
         self._timer = Timer(self._tick, self._timer_lost)
         self._arrivals = count(1)
         self._deadlines = Deadlines()
@@ -186,7 +187,7 @@ class Admission(Monitor):
 
     def _reserve(self, lane: Lane, waiter: Waiter, notes: tuple[int, ...], now: int, waited: int) -> Reservation:
         self.tally.admitted(waited)
-        return Reservation(self, lane, waiter.model, waiter.charge, notes, now, waited)
+        return Reservation(self, lane, waiter.model, waiter.charge, notes, now, waited, waiter.endpoint)
 
     # ---- while waiting
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from scheduler.core.backoff import Backoff
 from scheduler.core.quota import DAY, MINUTE, SECOND, Dimension, Quota
 from scheduler.core.reconcile import NOTES, Account, Ticket
+from scheduler.engine.charges import Charges
 from scheduler.engine.events import Answered, Event, LimitChanged, Paused
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
@@ -31,6 +32,8 @@ class Learner:
         self._book = book
         self._backoff = replace(backoff, most=min(backoff.most, _PROBES))
         self._chance = chance
+        self.charges = Charges(provider.name, provider.endpoints)
+        """What answers told of charges."""
 
     def learn(self, reservation: Reservation, reading: Reading, now: int) -> list[Event]:
         """Learn from an answer whose headers came at *now*; return what there is to tell."""
@@ -89,6 +92,8 @@ class Learner:
                 account.answered(ticket, reservation.sent, now, None, 0)
             elif account.answered(ticket, reservation.sent, now, said.limit, said.remaining):
                 _note_change(account, before, events)
+            if ticket.taken is not None:
+                self.charges.note(reservation.endpoint, account.dimension, ticket.taken, ticket.units)
             if hidden is None and account.hidden is not None:
                 _explained(reservation, now)
         if reading.outcome is Outcome.SUCCESS:
@@ -109,16 +114,15 @@ class Learner:
         for ticket in reservation.tickets:
             account = ticket.account
             charged = account.dimension in self._provider.refusals_charged
-            if account not in culprits:
-                if (said := told.get(account)) is not None:
-                    before = account.bucket.quota.amount if account.known else None
-                    remaining = said.remaining - (0 if charged else ticket.charged)
-                    if account.answered(ticket, reservation.sent, now, said.limit, remaining):
-                        _note_change(account, before, events)
-                if not charged:
-                    account.refund(ticket, now)
-                continue
             before = account.bucket.quota.amount if account.known else None
+            if account not in culprits:
+                if charged:
+                    continue
+                account.refund(ticket, now)
+                said = told.get(account)
+                if said is not None and account.overheard(ticket, reservation.sent, now, said.limit, said.remaining):
+                    _note_change(account, before, events)
+                continue
             wait = reading.refused.wait if reading.refused is not None else None
             if account.refused(ticket, reservation.sent, now, culprits[account], charged=charged, wait=wait):
                 _note_change(account, before, events)
@@ -136,6 +140,8 @@ class Learner:
             told = matched.get(ticket.account)
             if told is not None and (reading.refused is not None or told.remaining < ticket.charged):
                 requested = told.requested if told.requested is not None else ticket.charged
+                if told.requested is not None:
+                    self.charges.note(reservation.endpoint, told.dimension, told.requested, ticket.units)
                 culprits[ticket.account] = (told.limit, told.remaining, requested)
         if culprits:
             return culprits

@@ -31,6 +31,7 @@ class Reservation:
         "charge",
         "draws",
         "ended_by",
+        "endpoint",
         "lane",
         "model",
         "notes",
@@ -48,6 +49,7 @@ class Reservation:
         notes: tuple[int, ...],
         now: int,
         waited: int,
+        endpoint: str = "",
     ) -> None:
         """Made by the admission when it grants."""
         self._admission = admission
@@ -60,6 +62,8 @@ class Reservation:
         self.at = self.sent = now
         self.waited = waited
         """Nanoseconds that the request waited for its turn."""
+        self.endpoint = endpoint
+        """Path that it is sent to, or "" where nobody said."""
         self.outcome: Outcome | None = None
         self.answered = False
         """Whether it has been told what the provider answered."""

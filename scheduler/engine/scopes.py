@@ -154,10 +154,14 @@ class ScopeBook:
                 account = self._source.open(scope.name, quota, now, known=True)
             elif not account.known or account.bucket.quota != quota:
                 account.retune(quota, now)
+            account.configured = quota.amount
             kept.append(account)
         if scope.project is None:
             counted = {quota.dimension for quota in rule.quotas}
-            kept += [each for each in scope.accounts if each.dimension not in counted]
+            for account in scope.accounts:
+                if account.dimension not in counted:
+                    account.configured = None
+                    kept.append(account)
             counted |= {each.dimension for each in kept}
             kept += self._unknown(scope.name, {Dimension.REQUESTS, Dimension.TOKENS} - counted, now)
         scope.accounts = kept
@@ -180,6 +184,8 @@ class ScopeBook:
         if key not in self._scopes:
             name = rule.scope if project is None else f"{project}/{rule.scope}"
             accounts = [self._source.open(name, quota, now, known=True) for quota in rule.quotas]
+            for account, quota in zip(accounts, rule.quotas, strict=True):
+                account.configured = quota.amount
             if project is None:
                 counted = {quota.dimension for quota in rule.quotas}
                 accounts += self._unknown(name, {Dimension.REQUESTS, Dimension.TOKENS} - counted, now)

@@ -5,65 +5,14 @@ from dataclasses import dataclass
 
 from scheduler.core.bucket import NEVER
 from scheduler.core.quota import SECOND
-from scheduler.core.reconcile import WHOLE, Account
+from scheduler.core.reconcile import Account
 from scheduler.engine.admission import Admission
+from scheduler.engine.bucket_statistics import BucketStatistics
+from scheduler.engine.charges import ChargeStatistics
 from scheduler.engine.lane import Lane
 from scheduler.engine.scopes import Scope
 from scheduler.engine.tally import WAIT_BOUNDS
 from scheduler.providers.base import Usage
-
-
-@dataclass(frozen=True, slots=True)
-class BucketStatistics:
-    """A bucket, and what has been learned about it.
-
-    Attributes:
-        quota: Short name, such as ``tpm``.
-        dimension: What is counted.
-        window: Seconds of its window; 0 for concurrency.
-        limit: Units a window brings, or None where that is not known yet.
-        level: Units that lie in it, as far as is known; below zero is debt. None where the limit is not known.
-        cushion: Units that are kept back for what cannot be seen.
-        forecast_error: The largest recent error of our forecasts of the level, in units.
-        share: Share of the refill that is used where no header tells.
-        pace: Multiple of the refill at which it may be emptied, or None where that is not held back.
-        charged: Units charged since the beginning.
-        refusals: Refusals that it caused.
-        charge_ratio: What refusals say that requests take, over what was estimated; 1.0 if none said.
-    """
-
-    quota: str
-    dimension: str
-    window: float
-    limit: int | None
-    level: int | None
-    cushion: int
-    forecast_error: int
-    share: float
-    pace: float | None
-    charged: int
-    refusals: int
-    charge_ratio: float
-
-    @classmethod
-    def of(cls, account: Account, now: int) -> "BucketStatistics":
-        """Look at an account."""
-        bucket = account.bucket
-        bucket.advance(now)
-        return cls(
-            quota=bucket.quota.name,
-            dimension=account.dimension.value,
-            window=bucket.quota.window / SECOND,
-            limit=bucket.quota.amount if account.known else None,
-            level=bucket.whole if account.known else None,
-            cushion=account.cushion // bucket.scale,
-            forecast_error=account.forecast_error(now) // bucket.scale,
-            share=account.share / WHOLE,
-            pace=None if account.pace is None else account.pace.permille / 1000,
-            charged=account.total,
-            refusals=account.refusals,
-            charge_ratio=account.asked / account.guessed if account.guessed else 1.0,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +109,7 @@ class Statistics:
         cost: US dollars that this cost, where prices are known.
         waits: Requests by the upper bound of their wait in seconds; the last key is infinity.
         wait_sum: Seconds that all requests waited together.
+        charges: What answers told of charges, by endpoint and dimension.
     """
 
     scopes: tuple[ScopeStatistics, ...]
@@ -174,6 +124,7 @@ class Statistics:
     cost: float
     waits: Mapping[float, int]
     wait_sum: float
+    charges: tuple[ChargeStatistics, ...] = ()
 
 
 NOTHING = Statistics((), (), 0, 0, 0, 0, 0, 0, Usage(), 0.0, {float("inf"): 0}, 0.0)
@@ -197,4 +148,5 @@ def look(admission: Admission, now: int) -> Statistics:
         cost=tally.cost,
         waits=dict(zip((*WAIT_BOUNDS, float("inf")), tally.waits, strict=True)),
         wait_sum=tally.wait_sum / SECOND,
+        charges=admission.charges.look(),
     )

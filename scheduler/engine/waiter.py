@@ -41,6 +41,7 @@ class Waiter(Generator[Any, Any, Reservation]):
         "arrival",
         "charge",
         "deadline",
+        "endpoint",
         "entered",
         "error",
         "host",
@@ -74,6 +75,7 @@ class Waiter(Generator[Any, Any, Reservation]):
         tenant: str = "",
         timeout: int | None = None,
         arrival: int = 0,
+        endpoint: str = "",
     ) -> None:
         """Describe a request.
 
@@ -86,6 +88,7 @@ class Waiter(Generator[Any, Any, Reservation]):
             tenant: On whose behalf it is sent, or "".
             timeout: Nanoseconds that it may wait, or None.
             arrival: Its place in the order of arrival, if it has one already, or 0.
+            endpoint: Path that it is sent to, or "".
         """
         self._admission = admission
         self.model = model
@@ -95,6 +98,7 @@ class Waiter(Generator[Any, Any, Reservation]):
         self.tenant = tenant
         self.timeout = timeout
         self.arrival = arrival
+        self.endpoint = endpoint
         self.entered = False
         self.place: Any = None  # in the queue
         self.reservation: Reservation | None = None

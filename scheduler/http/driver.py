@@ -111,6 +111,7 @@ class Driver:
                 tenant=job.tenant or "",
                 timeout=left,
                 arrival=arrival,
+                endpoint=job.call.url,
             )
             try:
                 async with waiter as reservation:

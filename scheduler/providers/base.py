@@ -5,7 +5,7 @@ what came back (observations of the provider's buckets, the outcome and its caus
 asked for, the usage that it billed). It holds no state and does no I/O; it never raises on what a server sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
@@ -150,6 +150,8 @@ class Provider(Protocol):
 
     name: str
     """Name in configuration and metrics."""
+    endpoints: Collection[str]
+    """Relative paths that it knows; the only ones that are labels in metrics."""
     base_url: str
     """Origin and path prefix that relative urls are joined to, without the ``/v1`` that they begin with."""
     key_variable: str

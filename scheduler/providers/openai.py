@@ -4,7 +4,7 @@ Sources: the rate limit guide, the error catalogue and the API reference of 2026
 charges of 2022 to 2026; each rule names its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from scheduler.core.quota import Charge, Dimension
@@ -52,6 +52,7 @@ class OpenAI:
     """
 
     name: str = "openai"
+    endpoints: Collection[str] = frozenset(map(str, Endpoint))
     key_variable: str = "OPENAI_API_KEY"
     settlement: Settlement = Settlement.KEPT
     refusals_charged: frozenset[Dimension] = frozenset({Dimension.REQUESTS})

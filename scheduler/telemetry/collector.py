@@ -10,11 +10,56 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from scheduler.engine.bucket_statistics import BucketStatistics, HiddenStatistics
 from scheduler.engine.scopes import OTHER
-from scheduler.engine.statistics import NOTHING, BucketStatistics, ScopeStatistics, Statistics
+from scheduler.engine.statistics import NOTHING, ScopeStatistics, Statistics
 
 _PLACE = ("scope", "project")
 _BUCKET = (*_PLACE, "quota")
+_ENDPOINT = ("provider", "endpoint", "dimension")
+
+Facts = tuple[tuple[str, str, Callable[[BucketStatistics], float | None]], ...]
+
+
+def _hidden(fact: Callable[[HiddenStatistics], float]) -> Callable[[BucketStatistics], float | None]:
+    return lambda bucket: None if bucket.hidden is None else fact(bucket.hidden)
+
+
+_GAUGES: Facts = (
+    ("bucket_level", "Units that lie in a bucket, as far as is known; debt is below zero.", lambda b: b.level),
+    ("bucket_limit", "Units that one window brings, as is believed now.", lambda b: b.limit),
+    ("bucket_limit_configured", "Units that one window brings, as its owner has said.", lambda b: b.configured),
+    ("bucket_cushion", "Units kept back for what cannot be seen.", lambda b: b.cushion),
+    ("bucket_forecast_error", "Largest recent error of the forecast level, in units.", lambda b: b.forecast_error),
+    ("bucket_pace", "Multiple of the refill at which a bucket may be emptied, while held back.", lambda b: b.pace),
+    ("bucket_share", "Measured share of the refill that is used where no header tells.", lambda b: b.share),
+    ("bucket_charge_ratio", "Charge over estimate by recent refusals; corrects charges.", lambda b: b.charge_ratio),
+    ("bucket_lag_seconds", "Seconds by which headers are older than their requests.", lambda b: b.lag),
+    (
+        "bucket_acquitted",
+        "1 where refusals without numbers turned out not to be a bucket's own.",
+        lambda b: b.acquitted,
+    ),
+    (
+        "bucket_hidden_units",
+        "Units that a hidden window holds, where there is one.",
+        _hidden(lambda h: h.units),
+    ),
+    (
+        "bucket_hidden_seconds",
+        "Length of a hidden window, where there is one.",
+        _hidden(lambda h: h.seconds),
+    ),
+    ("bucket_hidden_spare_seconds", "Refill kept in it for uneven arrival.", _hidden(lambda h: h.spare)),
+    ("bucket_hidden_share", "Share of the refill used while there is one.", _hidden(lambda h: h.share)),
+)
+_COUNTERS: Facts = (
+    ("charged_units", "Units charged.", lambda b: b.charged),
+    ("unseen_spending_units", "Units gone from a bucket beyond our charges.", lambda b: b.unseen_spending),
+    ("unseen_returns_units", "Units back in a bucket beyond its refill.", lambda b: b.unseen_returns),
+    ("bucket_refusals", "Refusals by the bucket that caused them.", lambda b: b.refusals),
+    ("bucket_hidden_refusals", "Refusals that a hidden window explained.", lambda b: b.hidden_refusals),
+)
 
 
 class SchedulerCollector(Collector):
@@ -37,6 +82,7 @@ def _metrics(seen: Statistics) -> Iterator[Metric]:
     yield from _totals(seen)
     yield from _by_scope(seen)
     yield from _by_bucket(seen)
+    yield from _by_endpoint(seen)
     yield _waits(seen)
 
 
@@ -89,19 +135,8 @@ def _by_scope(seen: Statistics) -> Iterator[Metric]:
 
 
 def _by_bucket(seen: Statistics) -> Iterator[Metric]:
-    gauges: tuple[tuple[str, str, Callable[[BucketStatistics], float | None]], ...] = (
-        ("bucket_level", "Units that lie in a bucket, as far as is known; debt is below zero.", lambda b: b.level),
-        ("bucket_limit", "Units that one window brings.", lambda b: b.limit),
-        ("bucket_cushion", "Units kept back for what cannot be seen.", lambda b: b.cushion),
-        ("bucket_forecast_error", "Largest recent error of the forecast level, in units.", lambda b: b.forecast_error),
-        ("bucket_pace", "Multiple of the refill at which a bucket may be emptied, while held back.", lambda b: b.pace),
-    )
-    counters: tuple[tuple[str, str, Callable[[BucketStatistics], float | None]], ...] = (
-        ("charged_units", "Units charged.", lambda b: b.charged),
-        ("bucket_refusals", "Refusals by the bucket that caused them.", lambda b: b.refusals),
-    )
-    for family, metrics in ((GaugeMetricFamily, gauges), (CounterMetricFamily, counters)):
-        for name, words, value in metrics:
+    for family, facts in ((GaugeMetricFamily, _GAUGES), (CounterMetricFamily, _COUNTERS)):
+        for name, words, value in facts:
             found: Counter[tuple[str, ...]] = Counter()
             for scope in seen.scopes:
                 for bucket in scope.buckets if scope.configured else ():
@@ -109,6 +144,17 @@ def _by_bucket(seen: Statistics) -> Iterator[Metric]:
                     if number is not None:
                         found[*_place(scope), bucket.quota] = number  # type: ignore[assignment]  # floats count too
             yield _family(family, name, words, _BUCKET, found)
+
+
+def _by_endpoint(seen: Statistics) -> Iterator[Metric]:
+    told = CounterMetricFamily("scheduler_told_charge_units", "Units that answers say requests took.", labels=_ENDPOINT)
+    estimate = CounterMetricFamily("scheduler_told_estimate_units", "Their estimate.", labels=_ENDPOINT)
+    for each in seen.charges:
+        place = (each.provider, each.endpoint, each.dimension)
+        told.add_metric(place, each.charged)
+        estimate.add_metric(place, each.estimated)
+    yield told
+    yield estimate
 
 
 def _family(

@@ -5,6 +5,9 @@
     gpt-4o      rpm  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━  62% of 500
                 tpm  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━  98% of 30,000
 
+Beside a limit stands what one would not expect of it: that its scope is paused, that a hidden window holds it back,
+that headers are old, or that another limit was configured.
+
 Names may hold terminal escapes or markup; they are shown, never obeyed.
 """
 
@@ -19,7 +22,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from scheduler.engine.statistics import BucketStatistics, ScopeStatistics, Statistics
+from scheduler.engine.bucket_statistics import BucketStatistics
+from scheduler.engine.statistics import ScopeStatistics, Statistics
 from scheduler.telemetry.texts import duration, printable
 
 _ROWS = 8
@@ -128,10 +132,23 @@ def _quotas(rows: list[tuple[ScopeStatistics, BucketStatistics]]) -> Table:
             bucket.quota,
             ProgressBar(total=1.0, completed=min(share, 1.0), complete_style=style, finished_style=style),
             f"{min(round(share * 100), _ABSURD)}%",
-            f"of {bucket.limit:,}" + (" paused" if scope.paused else ""),
+            f"of {bucket.limit:,}{_remark(scope, bucket)}",
         )
         above = scope
     return table
+
+
+def _remark(scope: ScopeStatistics, bucket: BucketStatistics) -> str:
+    """Say what a user would not expect of a quota, if anything: the most pressing, in few words."""
+    if scope.paused:
+        return " paused"
+    if bucket.hidden is not None:
+        return f", {bucket.hidden.seconds:.2g}s slices"
+    if bucket.lag:
+        return f", headers {bucket.lag:.0f}s old"
+    if bucket.configured not in {None, bucket.limit}:
+        return f", not {bucket.configured:,}"
+    return ""
 
 
 def _name(scope: ScopeStatistics) -> str:

@@ -38,6 +38,15 @@ def test_a_lower_limit_is_adopted_after_three_in_a_row() -> None:
     assert verdicts[-1] is Verdict.ADOPT
 
 
+def test_late_answers_do_not_contradict_a_lower_limit() -> None:
+    """Our own limit in answers to requests that were sent before it was first seen speaks of the past."""
+    watch = LimitWatch()
+    told = [(30_000, 10), (60_000, 8), (30_000, 12), (60_000, 9), (30_000, 11)]
+    verdicts = [watch.judge(OURS, limit, 5_000, sent * SECOND, 0, newest=False) for limit, sent in told]
+    assert verdicts[-1] is Verdict.ADOPT
+    assert verdicts.count(Verdict.ADOPT) == 1
+
+
 def test_a_higher_limit_is_adopted_when_it_forecasts_like_a_minute() -> None:
     """The value that it began with and eight that match its forecast, or three where ten seconds passed."""
     teller = Teller(LimitWatch())

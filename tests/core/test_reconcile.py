@@ -329,7 +329,7 @@ def test_what_is_missing_from_the_bucket_was_owed_to_the_slice_too() -> None:
         ours.refused(charged(ours, 400), 0, 0, (LIMIT, left, 400), wait=SECOND // 2)
         assert ours.hidden is not None
         sizes.append(ours.hidden.size // MINUTE)
-    assert sizes == [400 + LIMIT - 400 - 57_000 + 400 - 500, 400]
+    assert sizes == [2_900 - 1, 400]  # what was owed of the first 400, and 3,000 - 400 beside it; R is rounded down
 
 
 def test_two_refusals_that_agree_tell_the_charge() -> None:

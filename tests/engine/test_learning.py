@@ -2,7 +2,7 @@
 
 import anyio
 import pytest
-from engine_support import Run, at_once, headers
+from engine_support import Run, at_once, headers, refusal
 
 
 def test_a_refusal_without_numbers_where_all_have_room_pauses_nothing(on_virtual_time: Run) -> None:
@@ -26,6 +26,23 @@ def test_a_refusal_without_numbers_where_all_have_room_pauses_nothing(on_virtual
         assert open_after[0]
         assert not open_after[-1]
         assert sum(window is not None for window in hidden) == 1
+
+    on_virtual_time(main)
+
+
+@pytest.mark.parametrize("limits", [{"rpm": 600, "tpm": 60_000}, {"rpm": 600}])
+def test_a_refusal_tells_of_the_other_buckets_too(on_virtual_time: Run, limits: dict[str, int]) -> None:
+    """Its body proves who refused; its headers say what lies in the others, configured or not, without the request."""
+
+    async def main() -> None:
+        scheduler = at_once(limits)
+        reservation = scheduler.reserve_nowait("m", tokens=1_000)
+        told = headers("tokens", 60_000, 2_000, "58s") | headers("requests", 600, 0, "60s")
+        reservation.observe(told, 429, refusal(600, 600, 1, "requests per min (RPM)"))
+        buckets = {bucket.quota: bucket for bucket in scheduler.statistics().scopes[0].buckets}
+        assert buckets["rpm"].level in range(2)
+        assert buckets["tpm"].limit == 60_000
+        assert buckets["tpm"].level in range(2_000, 2_002)
 
     on_virtual_time(main)
 

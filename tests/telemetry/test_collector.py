@@ -1,32 +1,16 @@
 """Prometheus metrics: what is scraped is what the engine counted, under bounded labels."""
 
 import dataclasses
+from pathlib import Path
 
 import anyio
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
+from scrapes import at, scraped
 
 from scheduler import ConfigurationError, DeadlineUnattainable, Scheduler, Statistics, Usage
 from scheduler.engine import scopes
 from scheduler.testing import Recorder, run
-
-Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-def scraped(registry: CollectorRegistry) -> Samples:
-    """Return all samples, as a scraper parses them."""
-    found: Samples = {}
-    for family in text_string_to_metric_families(generate_latest(registry).decode()):
-        for sample in family.samples:
-            key = (sample.name, tuple(sorted(sample.labels.items())))
-            assert key not in found, "a sample twice"
-            found[key] = sample.value
-    return found
-
-
-def _at(samples: Samples, name: str, **labels: str) -> float:
-    return samples[f"scheduler_{name}", tuple(sorted(labels.items()))]
 
 
 def test_a_scrape_equals_the_statistics() -> None:
@@ -53,28 +37,38 @@ def test_a_scrape_equals_the_statistics() -> None:
                 group.start_soon(one, index)
             await anyio.sleep(1)
             seen, samples = scheduler.statistics(), scraped(registry)
-            assert _at(samples, "queued") == seen.queued > 0
-            assert _at(samples, "in_flight") == seen.in_flight > 0
-            assert _at(samples, "scope_queued", scope="gpt-4o", project="") == seen.scopes[0].queued
+            assert at(samples, "queued") == seen.queued > 0
+            assert at(samples, "in_flight") == seen.in_flight > 0
+            assert at(samples, "scope_queued", scope="gpt-4o", project="") == seen.scopes[0].queued
         scheduler.reserve_nowait("gpt-4o").cancel()
         seen, samples = scheduler.statistics(), scraped(registry)
-        assert _at(samples, "attempts_total") == seen.sent + seen.cancelled == 21
-        assert _at(samples, "cancelled_total") == 1
-        assert _at(samples, "tokens_total", direction="input") == seen.usage.input_tokens == 160
-        assert _at(samples, "cost_usd_total") == seen.cost > 0
-        assert _at(samples, "wait_seconds_count") == sum(seen.waits.values()) == 21
-        assert _at(samples, "wait_seconds_sum") == pytest.approx(seen.wait_sum)
-        assert _at(samples, "wait_seconds_bucket", le="+Inf") == 21
+        assert at(samples, "attempts_total") == seen.sent + seen.cancelled == 21
+        assert at(samples, "cancelled_total") == 1
+        assert at(samples, "tokens_total", direction="input") == seen.usage.input_tokens == 160
+        assert at(samples, "cost_usd_total") == seen.cost > 0
+        assert at(samples, "wait_seconds_count") == sum(seen.waits.values()) == 21
+        assert at(samples, "wait_seconds_sum") == pytest.approx(seen.wait_sum)
+        assert at(samples, "wait_seconds_bucket", le="+Inf") == 21
         for scope in seen.scopes:
             place = {"scope": scope.name, "project": scope.project or ""}
-            assert _at(samples, "ignored_headers_total", **place) == scope.ignored_headers == 20
+            assert at(samples, "ignored_headers_total", **place) == scope.ignored_headers == 20
             for outcome, number in scope.outcomes.items():
-                assert _at(samples, "requests_total", outcome=outcome, **place) == number
+                assert at(samples, "requests_total", outcome=outcome, **place) == number
             for bucket in scope.buckets:
-                assert _at(samples, "charged_units_total", quota=bucket.quota, **place) == bucket.charged
+                where = {**place, "quota": bucket.quota}
+                assert at(samples, "charged_units_total", **where) == bucket.charged
+                assert at(samples, "unseen_spending_units_total", **where) == bucket.unseen_spending
+                assert at(samples, "unseen_returns_units_total", **where) == bucket.unseen_returns
+                assert at(samples, "bucket_hidden_refusals_total", **where) == bucket.hidden_refusals
+                assert at(samples, "bucket_share", **where) == bucket.share
+                assert at(samples, "bucket_lag_seconds", **where) == bucket.lag
+                assert at(samples, "bucket_acquitted", **where) == bucket.acquitted
+                assert at(samples, "bucket_charge_ratio", **where) == bucket.charge_ratio
+                if bucket.configured is not None:
+                    assert at(samples, "bucket_limit_configured", **where) == bucket.configured
                 if bucket.level is not None:
-                    assert _at(samples, "bucket_level", quota=bucket.quota, **place) == bucket.level
-                    assert _at(samples, "bucket_limit", quota=bucket.quota, **place) == bucket.limit
+                    assert at(samples, "bucket_level", quota=bucket.quota, **place) == bucket.level
+                    assert at(samples, "bucket_limit", quota=bucket.quota, **place) == bucket.limit
 
     run(main)
 
@@ -88,10 +82,43 @@ def test_learned_scopes_are_other(monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(50):
         scheduler.reserve_nowait(f'evil"name\n{index}').settle()
         samples = scraped(registry)
-        assert _at(samples, "requests_total", scope="other", project="", outcome="success") == index + 1
+        assert at(samples, "requests_total", scope="other", project="", outcome="success") == index + 1
         assert "evil" not in generate_latest(registry).decode()
         sizes.add(len(samples))
     assert len(sizes) == 1
+
+
+def test_invented_endpoints_are_other() -> None:
+    """Paths make no labels either; those that the provider knows do, and what they were charged adds up."""
+    registry = CollectorRegistry()
+    scheduler = Recorder(limits={"m": {"tpm": 60_000}}, registry=registry)
+    words = "Rate limit reached for m in organization org-x on tokens per min (TPM): "
+    body = f'{{"error": {{"message": "{words}Limit 60000, Used 60000, Requested 300", "type": "tokens"}}}}'.encode()
+
+    async def main() -> None:
+        for endpoint in ("/v1/evil1", "/v1/evil2", "", "/v1/chat/completions"):
+            async with scheduler.reserve("m", tokens=200, endpoint=endpoint) as reservation:
+                reservation.observe({}, 429, body)
+
+    run(main)
+    samples = scraped(registry)
+    place = {"provider": "openai", "dimension": "tokens"}
+    told = {"other": 900, "/v1/chat/completions": 300}
+    for endpoint, units in told.items():
+        assert at(samples, "told_charge_units_total", endpoint=endpoint, **place) == units
+        assert at(samples, "told_estimate_units_total", endpoint=endpoint, **place) == units * 2 // 3
+    assert "evil" not in generate_latest(registry).decode()
+
+
+def test_every_metric_is_documented() -> None:
+    """The operator's page names each."""
+    page = (Path(__file__).parent.parent.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+    registry = CollectorRegistry()
+    Scheduler(registry=registry)
+    families = list(registry.collect())
+    names = [family.name + ("_total" if family.type == "counter" else "") for family in families]
+    assert len(names) > 30
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def test_nothing_is_read_before_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from scheduler.engine.statistics import BucketStatistics, ScopeStatistics, Statistics
+from scheduler.engine.bucket_statistics import BucketStatistics, HiddenStatistics
+from scheduler.engine.statistics import ScopeStatistics, Statistics
 from scheduler.facade import Scheduler
 from scheduler.telemetry.live import Position, live_view, render
 from scheduler.telemetry.texts import duration, printable
@@ -128,6 +129,23 @@ def test_the_scope_of_all_models_is_called_so() -> None:
 def test_a_paused_scope_says_so() -> None:
     """After a refusal that proves nothing, everything waits: a user should see why."""
     assert "paused" in drawn(MIDDLE, statistics(scope("m", bucket(), paused=True)))[2]
+
+
+@WIDTHS
+@pytest.mark.parametrize(
+    ("learned", "words"),
+    [
+        ({"hidden": HiddenStatistics(30_000, 0.94, 0.2, 0.99), "lag": 5.0}, "of 2,000,000, 0.94s slices"),
+        ({"lag": 4.6, "configured": 500}, "of 2,000,000, headers 5s old"),
+        ({"configured": 3_000_000}, "of 2,000,000, not 3,000,000"),
+        ({"configured": None}, "of 2,000,000"),
+        ({"configured": 2_000_000}, "of 2,000,000"),
+    ],
+)
+def test_what_nobody_would_expect_of_a_quota_stands_beside_it(width: int, learned: dict[str, Any], words: str) -> None:
+    """One remark, the most pressing: a hidden window, old headers, another limit than was configured."""
+    lines = drawn(MIDDLE, statistics(scope("x" * 300, bucket("tpm", 2_000_000, 10, **learned))), width)
+    assert lines[2].rstrip().endswith(words)
 
 
 def test_a_note_stands_below() -> None:
