@@ -42,7 +42,7 @@ class Anchored(Ledger):
         if ticket.expected == full - own:
             if remaining * bucket.scale < full - own // 2:
                 self.lag = 0
-        elif remaining * bucket.scale > full - own // 4 - 1 and sent > self._full_at:
+        elif remaining * bucket.scale > full - bucket.scale and sent > self._full_at:
             raised = self._raised - ticket.raised
             if ticket.expected + raised + bucket.refill(sent, now) < full - own:
                 self.lag = max(self.lag, min(self._tuning.lag, sent - self._full_at))

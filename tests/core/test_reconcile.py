@@ -175,6 +175,17 @@ def test_a_bucket_that_has_filled_up_meanwhile_proves_no_lag() -> None:
     assert ours.lag == 0
 
 
+def test_a_charge_far_below_its_estimate_is_no_lag() -> None:
+    """An answer that knows of a few units is not older than its request: such requests take no more."""
+    ours = unpaced()
+    charged(ours, 1_000)
+    second = charged(ours, 1_000, SECOND // 20)
+    told(ours, second, SECOND // 10, LIMIT - 10)
+    assert ours.lag == 0
+    told(ours, charged(ours, 1_000, SECOND // 10), SECOND // 5, LIMIT)
+    assert ours.lag > 0
+
+
 def test_the_lag_is_forgotten_when_an_answer_knows_of_its_own_request() -> None:
     """The first charge that is taken from a full bucket shows it."""
     ours = stale(5)
