@@ -197,6 +197,13 @@ class Ledger:
         """The largest recent forecast error, faded, in scaled units."""
         return self._forecast.error(now)
 
+    def traffic(self, at: int, span: int) -> tuple[int, int]:
+        """Return the units charged in *span* nanoseconds until an instant, and in as many of the six spans before."""
+        total = self._history.total_at(at, self.total, later=True)
+        there = self._history.total_at(at - span, self.total, later=False)
+        before = self._history.total_at(at - 7 * span, self.total, later=True)
+        return max(0, total - there), max(0, there - before) // 6
+
     def _unconfirmed(self, now: int) -> int:
         """What was charged since the anchor, beyond the refill, in scaled units."""
         bucket = self.bucket

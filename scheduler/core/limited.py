@@ -4,8 +4,6 @@ When a limit turns out to be another one, what was spent stays spent, the level 
 and the bucket is emptied slowly at first: at the old rate where the new limit is higher, at twice the refill where it
 is lower. A refusal without numbers that is the first of all tells that a full bucket and its refill have been spent:
 that much is guessed, and the guess may be exceeded later (see ``share``).
-
-When the provider says that traffic grew too fast, the pace goes back to what it was: see ``pace``.
 """
 
 from dataclasses import replace
@@ -14,9 +12,8 @@ from scheduler.core.anchor import Anchored
 from scheduler.core.bucket import NEVER, bucket_for
 from scheduler.core.limits import Verdict
 from scheduler.core.pace import START, Pace
-from scheduler.core.quota import SECOND, Quota, Refill
+from scheduler.core.quota import Quota, Refill
 from scheduler.core.ticket import Ticket
-from scheduler.core.tuning import WHOLE
 
 
 class Limited(Anchored):
@@ -28,25 +25,6 @@ class Limited(Anchored):
         """Start slowly again, after a pause in which a level has gathered."""
         if self.known:
             self._restart(START, now)
-
-    def slow_down(self, now: int) -> None:
-        """The provider says that traffic grew too fast: go back to what it was, and grow gradually.
-
-        What it was is the rate of the minute before the last ten seconds, where the traffic has grown since; otherwise
-        a fifth less than that of the last ten.
-        """
-        bucket = self.bucket
-        if not self.known or bucket.quota.refill is not Refill.CONTINUOUS:
-            return
-        recently, before = now - 10 * SECOND, now - 70 * SECOND
-        there = self._history.total_at(recently, self.total, later=False)
-        recent = max(1, self.total - there)
-        earlier = (there - self._history.total_at(before, self.total, later=True)) // 6
-        reduced = max(recent // 4, earlier) if earlier < recent * 4 // 5 else recent * 4 // 5
-        if self.pace is None:
-            self.pace = Pace(bucket.capacity, bucket.quota.window, now)
-        whole = max(1, self.pace.base * 10 * SECOND // bucket.scale)
-        self.pace.slow_down(reduced * WHOLE // whole, now)
 
     def assume(self, window: int) -> None:
         """Take it that the limit, which is not known yet, is over *window* nanoseconds."""

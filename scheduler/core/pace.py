@@ -2,19 +2,14 @@
 
 A level says how much may be spent; it does not say how fast. At the start nobody has confirmed the level: if the
 configured limit is twice the true one, or the bucket was left empty by yesterday's program, a burst at full level is a
-burst of refusals. And a provider may say that traffic grew too fast, whatever the limits.
+burst of refusals.
 
 So beside the big bucket stands a small one, the *purse*. Its refill is ``pace`` times the quota's own, and it holds
-0.3 s of that.
+0.3 s of that. The pace begins at 4 and doubles with every confirmed round (an answer to a request that was sent within
+the round). That *slow start* is nearly free: a bucket loses nothing until it is full, and at 4 times the refill it is
+being emptied. Without it a wrong level costs 20 to 130 refusals in 1,000 in simulation. From 256 on it is off.
 
-- **Slow start.** The pace begins at 4 and doubles with every confirmed round (an answer to a request that was sent
-  within the round). That is nearly free: a bucket loses nothing until it is full, and at 4 times the refill it is
-  being emptied. Without it a wrong level costs 20 to 130 refusals in 1,000 in simulation. From 256 on it is off.
-- **Slowed down** (``slow_down``: "reduce to the previous level, keep it for at least 15 minutes, then increase it
-  gradually"): the pace is what the caller says, stays for 15 minutes, then grows by a tenth a minute; from 4 on it is
-  a slow start like any other.
-
-A shorter hidden window is another matter: see ``hidden``.
+A shorter hidden window is another matter, and so is traffic that grew too fast: see ``hidden`` and ``ramp``.
 
 **The invariant**: ``purse <= size``; a request larger than the purse passes when the purse is full and takes it into
 debt, so nothing starves. Nothing but an event changes the pace, so that a wait is exact. The pace is counted in
@@ -26,20 +21,16 @@ from scheduler.core.quota import MINUTE
 START = 4_000
 _FREE = 256_000
 _BREADTH = 300_000_000  # ns of the pace that the purse holds
-_BREADTH_SLOWED = 2_000_000_000  # the same, slowed down: several accounts' purses are full together more often
-_HELD = 15 * MINUTE
-_GROWTH = 1_100  # a minute
 
 
 class Pace:
     """A purse that refills at a multiple of the quota's own refill."""
 
-    __slots__ = ("_at", "_grows_at", "_purse", "_round_at", "_unused", "base", "permille")
+    __slots__ = ("_at", "_purse", "_round_at", "_unused", "base", "permille")
 
     def __init__(self, capacity: int, window: int, now: int) -> None:
         """Begin a slow start at *now* for a bucket of *capacity* scaled units and *window* nanoseconds."""
         self.permille = START
-        self._grows_at = 0  # slowed down: when it grows next
         self._round_at = now
         self._at = now
         self._purse = 0
@@ -52,17 +43,12 @@ class Pace:
         return self.permille >= _FREE
 
     @property
-    def slowed(self) -> bool:
-        """Whether the provider asked to slow down, and the pace has not grown back yet."""
-        return self._grows_at > 0
-
-    @property
     def _rate(self) -> int:
         return self.base * self.permille
 
     @property
     def _size(self) -> int:
-        return self._rate * (_BREADTH_SLOWED if self._grows_at else _BREADTH)
+        return self._rate * _BREADTH
 
     def retune(self, capacity: int, window: int, now: int) -> None:
         """Follow a changed limit."""
@@ -72,18 +58,9 @@ class Pace:
 
     def restart(self, permille: int, now: int) -> None:
         """Go back to a slow start at *permille* thousandths of the refill."""
-        if not self._grows_at:
-            self._advance(now)
-            self.permille = permille
-            self._round_at = now
-            self._purse = min(self._purse, self._size)
-
-    def slow_down(self, permille: int, now: int) -> None:
-        """Stay at *permille* thousandths of the refill for a quarter of an hour, and grow gradually after that."""
         self._advance(now)
-        self.permille = max(1, permille)
-        self._grows_at = now + _HELD
-        self._unused = False
+        self.permille = permille
+        self._round_at = now
         self._purse = min(self._purse, self._size)
 
     def _advance(self, now: int) -> None:
@@ -111,14 +88,8 @@ class Pace:
         self._purse = min(self._size, self._purse + charge * 1000)
 
     def answered(self, sent: int, now: int) -> None:
-        """Double the pace if a request sent in this round was answered; grow gradually where it was slowed down."""
-        if self._grows_at:
-            if now >= self._grows_at:
-                self._advance(now)
-                self.permille = max(self.permille + 1, self.permille * _GROWTH // 1000)
-                self._round_at = now
-                self._grows_at = 0 if self.permille >= START else now + MINUTE
-        elif sent >= self._round_at:
+        """Double the pace if a request sent in this round was answered."""
+        if sent >= self._round_at:
             self._advance(now)
             self.permille = min(_FREE, 2 * self.permille)
             self._round_at = now

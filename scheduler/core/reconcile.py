@@ -28,7 +28,7 @@ less what the server then said. Caution is made of it and of its absence:
   in transit while the server's bucket is full are clipped by about that, and others take as much in an answer's time)
   or 2 % of the capacity, whichever is less, and at most 15 %. It is a level, not a rate: it costs its size once.
 - **Doubt**: spending that no answer has confirmed counts twice; see ``ledger``, and ``anchor`` for what ends it.
-- **Pace**, slow start and slowing down: see ``pace``.
+- **Pace**, slow start: see ``pace``.
 
 **A refusal** is an event for all that were in flight. Its body is an exact anchor, and teaches what requests are
 charged. Where the minute had room, a shorter window refused: see ``hidden``. Without a body, either recent answers

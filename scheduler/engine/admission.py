@@ -154,6 +154,8 @@ class Admission(Monitor):
         for gate in lane.gates:
             if gate.window and gate.ready_at(now) > now:
                 return None
+        if lane.ramps and any(ramp.ready_at(waiter.charge, now) > now for ramp in lane.ramps):
+            return None
         kept = lane.reserves.kept_from(waiter.priority) if lane.reserves.kept else 0
         if decide(lane.draws, waiter.charge, now, kept, spread=waiter.priority >= BATCH) is not GRANTED:
             return None
@@ -343,7 +345,7 @@ class Admission(Monitor):
         return DeadlineUnattainable(waited, expected, place.scope if place else "", name_of(place))
 
     def _concerned(self, lane: Lane) -> list[Blocker]:
-        return [*lane.gates, *(account for account, _ in lane.draws)]
+        return [*lane.stops, *(account for account, _ in lane.draws)]
 
     # ---- under the lock: what happens
 

@@ -14,8 +14,8 @@ A head can be held back by one account after another. When its blocker changes i
 others may draw on that account as long as it will still cover the claimant when its turn comes. Without claims two
 streams of small requests on two accounts could starve a request that needs both.
 
-A lane whose blocker nobody else draws on stands in a line of its own and holds back no one. A gate is a blocker like
-an account, without claims.
+A lane whose blocker nobody else draws on stands in a line of its own and holds back no one. A gate or a ramp is a
+blocker like an account, without claims.
 
 **The invariants**: every lane that has a head is tried or stands in exactly one line; the first lane of every line
 either has an instant at which it is tried again, or waits for a release, an answer or a retune, which try it.
@@ -113,7 +113,7 @@ class Dispatcher:
 
     def anyone_at(self, lane: Lane) -> bool:
         """Whether any lane waits for, or holds a claim on, anything that *lane* draws on."""
-        if any(self._front(gate) is not None for gate in lane.gates):
+        if any(self._front(stop) is not None for stop in lane.stops):
             return True
         return any(self._front(account) is not None or account in self._claims for account, _ in lane.draws)
 
@@ -165,12 +165,12 @@ class Dispatcher:
             self._advance_lines(freed, lane, ready)
 
     def _held_by_rival(self, lane: Lane, head: Waiter, now: int, freed: list[Blocker]) -> bool:
-        """Join the line of an account or gate at which a better lane stands, if there is one."""
+        """Join the line of an account, gate or ramp at which a better lane stands, if there is one."""
         key = lane.queue.key()
-        for gate in lane.gates:
-            front = self._front(gate)
+        for stop in lane.stops:
+            front = self._front(stop)
             if front is not None and front is not lane and front.queue.key() < key:
-                self._line_up(lane, head, gate, NEVER, freed)
+                self._line_up(lane, head, stop, NEVER, freed)
                 return True
         for account, position in lane.draws:
             front = self._front(account)
@@ -263,6 +263,11 @@ def _blocker(lane: Lane, charge: Charge, priority: int, now: int) -> tuple[Block
             return gate, instant
     kept = lane.reserves.kept_from(priority) if lane.reserves.kept else 0
     decision = decide(lane.draws, charge, now, kept, spread=priority >= BATCH)
+    blocker: Blocker | None = None
+    latest = now
     if isinstance(decision, NotUntil):
-        return decision.binding, NEVER if decision.instant is None else decision.instant
-    return None, now
+        blocker, latest = decision.binding, NEVER if decision.instant is None else decision.instant
+    for ramp in lane.ramps:
+        if (instant := ramp.ready_at(charge, now)) > latest:
+            blocker, latest = ramp, instant
+    return blocker, latest

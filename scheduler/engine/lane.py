@@ -1,16 +1,19 @@
 """Lanes, and what they wait for."""
 
+from collections.abc import Callable
+
 from scheduler.core.bucket import NEVER
 from scheduler.core.budget import Draw, take
 from scheduler.core.gate import Gate
 from scheduler.core.queue import Key, Queue
 from scheduler.core.quota import SECOND, Charge, Dimension
+from scheduler.core.ramp import Ramp
 from scheduler.core.reconcile import Account
 from scheduler.core.reserves import Reserves
 from scheduler.engine.scopes import Scope
 from scheduler.engine.waiter import Waiter
 
-Blocker = Account | Gate
+Blocker = Account | Gate | Ramp
 """What a lane can wait for."""
 
 
@@ -28,10 +31,12 @@ class Lane:
         "mask",
         "name",
         "queue",
+        "ramps",
         "ready_at",
         "reserves",
         "scopes",
         "standing",
+        "stops",
         "sums",
     )
 
@@ -53,16 +58,20 @@ class Lane:
         self.draws: tuple[Draw, ...] = ()
         self._prices: tuple[tuple[int, int], ...] = ()
         self.gates = tuple(scope.gate for scope in scopes)
+        self.ramps: tuple[Ramp, ...] = ()
+        self.stops: tuple[Gate | Ramp, ...] = ()  # gates and ramps: what a lane waits for without a claim
         self.rebuild()
 
     def rebuild(self) -> None:
-        """Follow the accounts of the scopes."""
+        """Follow the accounts and the ramps of the scopes."""
         self.draws = tuple(
             (account, account.dimension.position)
             for scope in self.scopes
             for account in scope.accounts
             if self.mask >> account.dimension.position & 1
         )
+        self.ramps = tuple(scope.ramp for scope in self.scopes if scope.ramp is not None)
+        self.stops = (*self.gates, *self.ramps)
 
         prices: dict[int, int] = {}
         for account, position in self.draws:
@@ -89,7 +98,22 @@ class Lane:
         for account, position in self.draws:
             if account.known and account.dimension is not Dimension.CONCURRENCY:
                 longest = max(longest, account.bucket.drained_at(self.queue.units(position), now) - now)
+        if self.ramps:
+            longest = max(longest, self.ramped_until(self.queue.units, _NOTHING, now)[0] - now)
         return longest / SECOND if longest > 0 else None
+
+    def ramped_until(
+        self, before: Callable[[int], int], charge: Charge, now: int, *, sure: bool = False
+    ) -> tuple[int, Ramp | None]:
+        """Return until when a request waits for a ramp that goes after so many units by position, and for which."""
+        latest = now
+        binding = None
+        others = Charge(*(before(position) if position in self.sums else 0 for position in range(len(charge))))
+        for ramp in self.ramps:
+            instant = ramp.drained_at(others, charge, now, sure=sure)
+            if instant > latest:
+                latest, binding = instant, ramp
+        return latest, binding
 
     def spend(self, charge: Charge, now: int) -> tuple[int, ...]:
         """Charge every account, and count the flight; return what the tickets will be made of."""
@@ -98,9 +122,13 @@ class Lane:
             scope.flying += 1
             scope.sent += 1
             scope.used = now
+        if self.ramps:
+            for ramp in self.ramps:
+                ramp.take(charge, now)
         return take(self.draws, charge, now)
 
 
+_NOTHING = Charge(0, concurrency=0)
 _UNPRICED = 1_000_000
 _ALWAYS = 1 << Dimension.CONCURRENCY.position
 

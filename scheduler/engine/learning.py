@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from scheduler.core.backoff import Backoff
 from scheduler.core.quota import DAY, MINUTE, SECOND, Dimension, Quota
+from scheduler.core.ramp import STRETCH, Flow, Ramp
 from scheduler.core.reconcile import NOTES, Account, Ticket
 from scheduler.engine.charges import Charges
 from scheduler.engine.events import Answered, Event, LimitChanged, Paused
@@ -20,6 +21,7 @@ from scheduler.providers.base import Cause, Observation, Outcome, Provider, Read
 
 _CLOSING = {Cause.OVERLOAD, Cause.RAMP}
 _PROBES = 4 * SECOND  # at most, between two probes of a closed gate, unless the server names a longer delay
+_MEMORY = 7 * STRETCH * SECOND  # for which a closed gate disturbs what is measured
 _STUBBORN = 3  # events in a row that hidden windows explain; then the gate closes all the same
 
 
@@ -48,8 +50,8 @@ class Learner:
             self._refused(reservation, reading, now, events)
         else:
             self._answered(reservation, reading, now, events)
-            if reading.cause in _CLOSING and self._close(reservation, reading, now, events):
-                self._slow_down(reservation, reading, now)
+            if reading.cause in _CLOSING:
+                self._overloaded(reservation, reading, now, events)
         return events
 
     def ended(self, reservation: Reservation, usage: Usage | None, now: int) -> bool:
@@ -66,6 +68,8 @@ class Learner:
             scope.flying -= 1
             scope.gate.flying -= 1
             scope.outcomes[name] = scope.outcomes.get(name, 0) + 1
+            if scope.ramp is not None and _outgrown(scope, scope.ramp, now):
+                _set_ramp(scope, None)
         if answered:
             for ticket in reservation.tickets:
                 ticket.account.release(ticket, now)
@@ -128,6 +132,8 @@ class Learner:
                 _note_change(account, before, events)
         for scope in reservation.lane.scopes:
             _open_if_learned(scope)
+            if scope.ramp is not None:
+                scope.ramp.uncount(reservation.charge)
 
     def _culprits(
         self, reservation: Reservation, reading: Reading, now: int, events: list[Event]
@@ -154,23 +160,40 @@ class Learner:
             self._close(reservation, reading, now, events)
         return {}
 
-    def _close(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> bool:
-        """Close the gate; return whether it was open."""
-        gate = next((scope.gate for scope in reservation.lane.scopes if not scope.local), None)
-        if gate is None:
-            return False
-        open_before = gate.is_open
+    def _close(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
+        scope = _outer(reservation)
+        if scope is None:
+            return
+        gate = scope.gate
         delay = self._backoff.delay(gate.closings + 1, self._chance, reading.delay)
         if gate.close(reservation.sent, now, now + delay):
             cause = reading.cause.value if reading.cause else ""
             events.append(Paused(gate.scope, cause, delay / SECOND))
-        return open_before
 
-    def _slow_down(self, reservation: Reservation, reading: Reading, now: int) -> None:
-        """Traffic grew too fast: every account that refills evenly goes back to its rate before."""
-        if reading.cause is Cause.RAMP:
-            for account, _ in reservation.lane.draws:
-                account.slow_down(now)
+    def _overloaded(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
+        """Close the gate, and if traffic grew too fast, start a ramp or go down on it."""
+        scope = _outer(reservation)
+        if scope is None:
+            return
+        gate, ramp, sent = scope.gate, scope.ramp, reservation.sent
+        probing = not gate.is_open
+        measurable = not probing and (gate.closed_at < 0 or gate.closed_at < now - _MEMORY)
+        self._close(reservation, reading, now, events)
+        if reading.cause is not Cause.RAMP:
+            return
+        if ramp is not None and probing:
+            ramp.hold(sent, now)
+            return
+        recent, earlier = _flows(scope, reservation.at)
+        if ramp is not None:
+            ramp.uncount(reservation.charge)
+            ramp.slow_down((recent, earlier) if measurable else None, sent, now)
+        elif any(recent):
+            if not measurable:  # the gate was closed for a part of either
+                recent = earlier = Flow(*map(max, recent, earlier))
+            ramp = Ramp(scope.name, scope.tokens_counted.position, self._provider.growth, now)
+            ramp.slow_down((recent, earlier), sent, now)
+            _set_ramp(scope, ramp)
 
     def _correct(self, reservation: Reservation, usage: Usage, now: int) -> None:
         used = {"tokens": usage.tokens, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
@@ -219,6 +242,42 @@ class Learner:
             lane.rebuild()
         _note_change(account, None, events)
         return account
+
+
+def _outer(reservation: Reservation) -> Scope | None:
+    """Return the scope whose gate and ramp a refusal speaks of that names no limit: the organization's, if there is."""
+    return next((scope for scope in reservation.lane.scopes if not scope.local), None)
+
+
+def _flows(scope: Scope, at: int) -> tuple[Flow, Flow]:
+    """Return what was sent in the stretch until an instant, and in one of the minute before."""
+    tokens = _charged(scope, scope.tokens_counted, at)
+    requests = _charged(scope, Dimension.REQUESTS, at)
+    return Flow(tokens[0], requests[0]), Flow(tokens[1], requests[1])
+
+
+def _charged(scope: Scope, dimension: Dimension, at: int) -> tuple[int, int]:
+    account = next((account for account in scope.accounts if account.dimension is dimension), None)
+    return (0, 0) if account is None else account.traffic(at, STRETCH * SECOND)
+
+
+def _set_ramp(scope: Scope, ramp: Ramp | None) -> None:
+    scope.ramp = ramp
+    for lane in scope.lanes:
+        lane.rebuild()
+
+
+def _outgrown(scope: Scope, ramp: Ramp, now: int) -> bool:
+    """Whether a ramp has grown to what the scope's limits let through anyway."""
+    if ramp.kept or now < ramp.held_until:
+        return False
+    bounds = []
+    for account in scope.accounts:
+        quota = account.bucket.quota
+        tokens = quota.dimension is scope.tokens_counted
+        if account.known and quota.window <= MINUTE and (tokens or quota.dimension is Dimension.REQUESTS):
+            bounds.append(ramp.bound(quota.amount, quota.window, tokens=tokens))
+    return ramp.rate >= min((bound for bound in bounds if bound is not None), default=ramp.far)
 
 
 def _scope_of(scopes: tuple[Scope, ...], *, project: bool) -> Scope | None:
@@ -273,6 +332,8 @@ def _undo(reservation: Reservation, now: int) -> None:
         scope.flying -= 1
         scope.gate.flying -= 1
         scope.sent -= 1
+        if scope.ramp is not None and scope.ramp.began <= reservation.at:
+            scope.ramp.give(reservation.charge, now)
     for ticket in reservation.tickets:
         ticket.account.release(ticket, now)
         ticket.account.refund(ticket, now)

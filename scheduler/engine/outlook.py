@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from scheduler.core.bucket import NEVER
 from scheduler.core.quota import SECOND, Dimension
+from scheduler.core.ramp import Ramp
 from scheduler.core.reconcile import Account
 from scheduler.engine.lane import Blocker, Lane
 from scheduler.engine.waiter import Waiter
@@ -20,7 +21,8 @@ class Outlook:
         waited: Seconds that it has waited.
         position: How many go before it; 0 for the first. Exact for one tenant, and estimated from the weights else.
         scope: Whose limit holds it back, or "" where nothing but the requests before it do.
-        quota: Short name of that limit; ``gate`` where the provider has to be probed first.
+        quota: Short name of that limit; ``gate`` where the provider has to be probed first, ``ramp`` where traffic
+            grew too fast.
         expected_wait: Seconds until its turn, if nobody else comes; None where only another's end can free it.
     """
 
@@ -50,6 +52,10 @@ def expect(lane: Lane, waiter: Waiter, now: int, *, sure: bool = False) -> tuple
         ready = _ready(account, before[lane.sums[place]] if place in lane.sums else position, waiter.charge[place], now)
         if ready > latest:
             latest, binding = ready, account
+    if lane.ramps:
+        ramped, ramp = lane.ramped_until(lambda place: before[lane.sums[place]], waiter.charge, now, sure=sure)
+        if ramped > latest:
+            latest, binding = ramped, ramp
     return latest, binding, position
 
 
@@ -83,4 +89,6 @@ def outlook(lane: Lane, waiter: Waiter, now: int) -> Outlook:
 
 def name_of(blocker: Blocker | None) -> str:
     """Return what a blocker is called."""
-    return blocker.bucket.quota.name if isinstance(blocker, Account) else "gate" if blocker else ""
+    if isinstance(blocker, Account):
+        return blocker.bucket.quota.name
+    return "ramp" if isinstance(blocker, Ramp) else "gate" if blocker else ""

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from scheduler.core.fairness import Fairness, Weights
 from scheduler.core.gate import Gate
+from scheduler.core.growth import Growth
 from scheduler.core.quota import HOUR, MINUTE, Dimension, Quota, Refill
+from scheduler.core.ramp import Ramp
 from scheduler.core.reconcile import Account
 from scheduler.engine.leases import AccountSource
 
@@ -62,6 +64,8 @@ class Scope:
     """Whether it binds this process only, and no provider speaks of it."""
     lanes: "list[Lane]" = field(default_factory=list)
     fairness: Fairness = field(default_factory=lambda: Fairness(Weights()))
+    ramp: Ramp | None = None
+    """How fast its traffic may go, where that has been too fast or may become so."""
 
     def account_for(self, dimension: Dimension, window: int | None, limit: int) -> Account | None:
         """Return the account that an observation speaks of, or None if there is none yet.
@@ -92,6 +96,12 @@ class Scope:
             self.outcomes[outcome] = self.outcomes.get(outcome, 0) + number
 
     @property
+    def tokens_counted(self) -> Dimension:
+        """The dimension in which its requests' tokens are counted."""
+        alone = any(account.dimension is Dimension.INPUT_TOKENS for account in self.accounts)
+        return Dimension.INPUT_TOKENS if alone else Dimension.TOKENS
+
+    @property
     def idle(self) -> bool:
         """Whether nothing of it is in flight or waiting."""
         return not self.flying and not any(lane.queue for lane in self.lanes)
@@ -108,6 +118,7 @@ class ScopeBook:
         *,
         learn: bool = True,
         weights: Weights | None = None,
+        growth: Growth | None = None,
     ) -> None:
         """Begin with *rules* for the organization and *project_rules* by project.
 
@@ -117,6 +128,7 @@ class ScopeBook:
             source: Where accounts come from.
             weights: The weights of tenants.
             learn: Whether models without a rule are learned; otherwise nothing binds them.
+            growth: How fast an organization's traffic may grow, where that is to be kept from the start.
         """
         self._rules: dict[str | None, tuple[Rule, ...]] = {
             None: tuple(rules),
@@ -125,6 +137,7 @@ class ScopeBook:
         self._source = source
         self.learn = learn
         self.weights = Weights() if weights is None else weights
+        self._growth = growth
         self._scopes: dict[tuple[str | None, str], Scope] = {}
         self._learned: dict[str, Scope] = {}
         self._left: list[Scope] = []  # named no more, with somebody in them
@@ -189,7 +202,7 @@ class ScopeBook:
             if project is None:
                 counted = {quota.dimension for quota in rule.quotas}
                 accounts += self._unknown(name, {Dimension.REQUESTS, Dimension.TOKENS} - counted, now)
-            self._scopes[key] = self._make(name, project, accounts, Gate(name), configured=True)
+            self._scopes[key] = self._make(name, project, accounts, Gate(name), now, configured=True)
         return self._scopes[key]
 
     def _learned_scope(self, model: str, now: int, dropped: list[Scope]) -> Scope:
@@ -201,7 +214,7 @@ class ScopeBook:
     def _learn(self, name: str, now: int) -> Scope:
         if name not in self._learned:
             accounts = self._unknown(name, {Dimension.REQUESTS, Dimension.TOKENS}, now)
-            self._learned[name] = self._make(name, None, accounts, Gate(name, probing=True), configured=False)
+            self._learned[name] = self._make(name, None, accounts, Gate(name, probing=True), now, configured=False)
             self._learned[name].used = now
         return self._learned[name]
 
@@ -221,8 +234,13 @@ class ScopeBook:
     def _unknown(self, name: str, dimensions: Iterable[Dimension], now: int) -> list[Account]:
         return [self._source.open(name, Quota(each, 1, MINUTE), now, known=False) for each in sorted(dimensions)]
 
-    def _make(self, name: str, project: str | None, accounts: list[Account], gate: Gate, *, configured: bool) -> Scope:
-        return Scope(name, project, accounts, gate, configured, fairness=Fairness(self.weights))
+    def _make(
+        self, name: str, project: str | None, accounts: list[Account], gate: Gate, now: int, *, configured: bool
+    ) -> Scope:
+        scope = Scope(name, project, accounts, gate, configured, fairness=Fairness(self.weights))
+        if self._growth is not None and project is None:
+            scope.ramp = Ramp(name, scope.tokens_counted.position, self._growth, now, kept=True)
+        return scope
 
     def open_account(self, scope: Scope, quota: Quota, now: int) -> Account:
         """Add an account to a scope, for a limit that was learned."""

@@ -10,6 +10,7 @@ from scheduler.engine.admission import Admission
 from scheduler.engine.bucket_statistics import BucketStatistics
 from scheduler.engine.charges import ChargeStatistics
 from scheduler.engine.lane import Lane
+from scheduler.engine.outlook import name_of
 from scheduler.engine.scopes import Scope
 from scheduler.engine.tally import WAIT_BOUNDS
 from scheduler.providers.base import Usage
@@ -67,7 +68,7 @@ class LaneStatistics:
     Attributes:
         scope: Name of its first scope.
         queued: Waiters.
-        blocked_by: Short name of the quota that holds its head back, ``gate``, or "" where a better lane does.
+        blocked_by: Short name of the quota that holds its head back, ``gate``, ``ramp``, or "" where it does not.
         ready_in: Seconds until its head may go, or None where only an event can free it.
         oldest: Seconds that the head has waited.
     """
@@ -86,7 +87,7 @@ class LaneStatistics:
         return cls(
             scope=lane.name,
             queued=len(lane.queue),
-            blocked_by=blocker.bucket.quota.name if isinstance(blocker, Account) else "gate" if blocker else "",
+            blocked_by=name_of(blocker),
             ready_in=None if lane.ready_at >= NEVER else max(0, lane.ready_at - now) / SECOND,
             oldest=0.0 if head is None else (now - head.submitted) / SECOND,
         )

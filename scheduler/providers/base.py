@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
+from scheduler.core.growth import Growth
 from scheduler.core.quota import Charge, Dimension
 from scheduler.tokens.counter import TokenCounter
 
 __all__ = [
     "Call",
     "Cause",
+    "Growth",
     "Observation",
     "Outcome",
     "Provider",
@@ -160,6 +162,8 @@ class Provider(Protocol):
     """What happens to a charge when its usage is known."""
     refusals_charged: frozenset[Dimension]
     """Dimensions in which a refused request is charged all the same."""
+    growth: Growth | None
+    """How fast traffic may grow whatever the limits, as the provider states it; None where it states nothing."""
 
     def describe(self, method: str, url: str, body: Mapping[str, Any]) -> Call:
         """Describe a request before it is sent.

@@ -7,6 +7,7 @@ charges of 2022 to 2026; each rule names its own.
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from scheduler.core.growth import Growth
 from scheduler.core.quota import Charge, Dimension
 from scheduler.errors import ConfigurationError
 from scheduler.providers.base import Call, Outcome, Reading, Settlement, Usage
@@ -56,6 +57,8 @@ class OpenAI:
     key_variable: str = "OPENAI_API_KEY"
     settlement: Settlement = Settlement.KEPT
     refusals_charged: frozenset[Dimension] = frozenset({Dimension.REQUESTS})
+    growth: Growth | None = Growth(floor=1_000_000)
+    """Error catalogue of 2026: ``slow_down`` above a million input tokens a minute, at 50 % more in 15 minutes."""
 
     def __init__(
         self,

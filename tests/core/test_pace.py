@@ -47,35 +47,6 @@ def test_doubling_does_not_reach_back() -> None:
     assert looked.ready_at(401 * TOKEN, SECOND // 10) > SECOND // 10
 
 
-def test_slowing_down_holds_for_a_quarter_of_an_hour_and_grows_gradually() -> None:
-    """The pace stays as told for 15 minutes, grows by a tenth a minute, and doubles again from 4 on."""
-    pace = started()
-    pace.slow_down(800, 0)
-    for now in range(0, 15 * MINUTE, MINUTE):
-        pace.answered(now, now)
-    assert pace.permille == 800
-    minutes = 0
-    while pace.slowed:
-        pace.answered(0, (15 + minutes) * MINUTE)
-        pace.answered(0, (15 + minutes) * MINUTE)
-        minutes += 1
-    assert minutes == 17
-    assert 4_000 <= pace.permille < 4_400
-    pace.answered(40 * MINUTE, 40 * MINUTE)
-    assert pace.permille > 8_000
-
-
-def test_slowing_down_is_not_forgotten_by_a_changed_limit() -> None:
-    """An adopted limit does not start anew what the provider asked to hold; the smallest pace still moves."""
-    pace = started()
-    pace.slow_down(0, 0)
-    pace.restart(8_000, SECOND)
-    assert pace.permille == 1
-    assert pace.ready_at(0, SECOND) == SECOND
-    pace.answered(0, 15 * MINUTE)
-    assert pace.permille == 2
-
-
 def test_what_was_not_spent_comes_back() -> None:
     """A charge that is given back may be spent again, but no more than the purse holds."""
     pace = started()
@@ -123,11 +94,9 @@ def test_more_than_the_purse_holds_passes_when_it_is_full() -> None:
 
 @given(data=st.data())
 def test_a_wait_of_the_pace_is_exact(data: st.DataObject) -> None:
-    """Between events the named instant is sufficient and a nanosecond less is not, slowed down or not."""
+    """Between events the named instant is sufficient and a nanosecond less is not."""
     pace = started()
     now = 0
-    if data.draw(st.booleans()):
-        pace.slow_down(data.draw(st.integers(1, 3_000)), now)
     for _ in range(data.draw(st.integers(0, 6))):
         now += data.draw(st.integers(0, 3 * SECOND))
         pace.answered(data.draw(st.integers(0, now)), now)

@@ -471,7 +471,7 @@ def test_after_a_refusal_nothing_rises_for_a_while() -> None:
     assert holds == [4, 8, 16, 30, 30, 30]
 
 
-# ---- easing and slowing down
+# ---- easing
 
 
 def test_after_a_pause_what_has_gathered_does_not_come_at_once() -> None:
@@ -488,47 +488,15 @@ def test_after_a_pause_what_has_gathered_does_not_come_at_once() -> None:
     assert held.pace is None
 
 
-def test_slow_down_goes_back_to_the_rate_before_it_grew() -> None:
-    """The minute before the last ten seconds says what that was; it is held, and the bucket fills meanwhile."""
+def test_its_history_says_what_a_stretch_carried_and_the_minute_before_it() -> None:
+    """Five units a second in the last ten seconds, two in the minute before; of what never was, nothing."""
     ours = unpaced()
-    now = 0
-    for second in range(70):
-        for _ in range(5 if second < 60 else 10):
-            charged(ours, 100, second * SECOND)
-        now = second * SECOND
-    ours.slow_down(now)
-    assert ours.pace is not None
-    assert 480 <= ours.pace.permille <= 530
-    assert ours.pace.slowed
-
-
-def test_slow_down_of_even_traffic_takes_a_fifth_off() -> None:
-    """Where traffic has not grown it was too much all the same."""
-    ours = account()
-    for second in range(75):
-        charged(ours, 500, second * SECOND)
-    ours.slow_down(74 * SECOND)
-    assert ours.pace is not None
-    assert 350 <= ours.pace.permille <= 450
-
-
-def test_slow_down_from_nothing_keeps_a_quarter() -> None:
-    """A burst without a past has no rate to go back to."""
-    ours = account()
-    charged(ours, 10_000, MINUTE)
-    ours.slow_down(MINUTE)
-    assert ours.pace is not None
-    assert ours.pace.permille == 250
-
-
-@pytest.mark.parametrize("quota", [Quota(Dimension.CONCURRENCY, 4, 0, 0, Refill.RELEASE), None])
-def test_only_what_refills_evenly_and_is_known_slows_down(quota: Quota | None) -> None:
-    """Concurrency has no rate; of an unknown limit nothing can be said."""
-    ours = Account(quota or TPM, 0, known=quota is not None)
-    pace = ours.pace
-    ours.slow_down(SECOND)
-    assert ours.pace is pace
-    assert pace is None or not pace.slowed
+    for second in range(60, 130):
+        charged(ours, 5 if second >= 120 else 2, second * SECOND)
+    recent, earlier = ours.traffic(130 * SECOND - 1, 10 * SECOND)
+    assert recent == 50
+    assert 19 <= earlier <= 20
+    assert ours.traffic(30 * SECOND, 10 * SECOND) == (0, 0)
 
 
 # ---- without headers

@@ -23,13 +23,13 @@ class Used:
         now = self.now
         account.bucket.advance(now)
         what = data.draw(
-            st.sampled_from(["charge", "charge", "answer", "blind", "refuse", "cancel", "correct", "slow down"]), "act"
+            st.sampled_from(["charge", "charge", "answer", "blind", "refuse", "cancel", "correct", "ease"]), "act"
         )
         if what == "charge" or not self.flying:
             self.flying.append(account.charge(data.draw(parts(quota.burst), "units"), now))
             return
-        if what == "slow down":
-            account.slow_down(now)
+        if what == "ease":
+            account.ease(now)
             return
         ticket = self.flying.pop(data.draw(st.integers(0, len(self.flying) - 1), "which"))
         limit = data.draw(st.just(quota.amount) | st.integers(1, 2 * quota.amount), "limit")
