@@ -17,9 +17,11 @@ from typing import Any
 
 import msgspec
 
+from scheduler.core.growth import Growth
 from scheduler.engine.scopes import Rule
 from scheduler.errors import ConfigurationError
 from scheduler.providers import catalogue
+from scheduler.providers.base import Provider
 from scheduler.providers.quotas import quota_for
 
 _MEND = 'write {"MODEL": {"rpm": 500, "tpm": 30_000}}'
@@ -39,6 +41,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     concurrency: int | None = None
     max_queued: int | None = None
     max_attempts: int = 10
+    growth: str | None = None
     timeout: float = 600.0
 
 
@@ -133,6 +136,22 @@ def rules_for(provider: str, limits: Any, tier: str | int | None) -> tuple[Rule,
         *(Rule(rule.scope, (*rule.models, *models.get(rule.scope, ())), rule.quotas) for rule in own),
         *(rule for rule in published if rule.scope not in names),
     )
+
+
+def growth_from(value: Any, provider: Provider) -> Growth | None:
+    """Return the growth of traffic that is to be kept from the start: what the provider states, or none.
+
+    Raises:
+        ConfigurationError: If the value is unusable, or the provider states none.
+    """
+    if value is None:
+        return None
+    if value != "documented":
+        mend = 'write "documented", or leave it out'
+        raise ConfigurationError(f"{value!r:.40} says nothing of how traffic may grow", "growth", mend)
+    if provider.growth is None:
+        raise ConfigurationError(f"{provider.name} states no limit on the growth of traffic", "growth", "leave it out")
+    return provider.growth
 
 
 def project_rules_from(limits: Any) -> dict[str, tuple[Rule, ...]]:

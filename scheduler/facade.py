@@ -29,7 +29,7 @@ from scheduler.checks import (
     whole,
 )
 from scheduler.clock import Clock, SystemClock
-from scheduler.config import project_rules_from, read_settings, rules_for
+from scheduler.config import growth_from, project_rules_from, read_settings, rules_for
 from scheduler.core.backoff import RetryBudget
 from scheduler.core.fairness import Weights
 from scheduler.core.gate import Gate
@@ -80,6 +80,8 @@ class Scheduler:
         api_key: The key; taken from the provider's environment variable if None.
         timeout: Seconds that one answer may take.
         max_attempts: Times that ``request`` and ``map`` send a request at most.
+        growth: ``"documented"`` to let traffic grow no faster from the start than the provider states; otherwise it
+            does so only once the provider has complained.
         registry: A Prometheus registry to add the metrics to.
         transport: What sends for ``request`` and ``map``, instead of httpx's own.
         allow_plain_http: Whether the key may go over plain http to another machine.
@@ -105,6 +107,7 @@ class Scheduler:
         api_key: str | None = None,
         timeout: float = 600.0,
         max_attempts: int = 10,
+        growth: str | None = None,
         registry: CollectorRegistry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         allow_plain_http: bool = False,
@@ -121,6 +124,7 @@ class Scheduler:
         self._policy = RetryPolicy(max_attempts=whole(max_attempts, "max_attempts"))
         self._budget = RetryBudget(now=self._clock.now())
         self._price = _prices(self.provider, named=isinstance(provider, str))
+        self._growth = growth_from(growth, self.provider)
         self._rules = rules_for(self.provider.name, limits, tier)
         self._project_rules = project_rules_from(project_limits)
         self._reserves = Reserves(shares_by_priority(reserved))
@@ -157,7 +161,13 @@ class Scheduler:
     def _new_admission(self) -> Admission:
         return Admission(
             self.provider,
-            ScopeBook(self._rules, self._project_rules, SoleOwner(self._clock), weights=self._weights),
+            ScopeBook(
+                self._rules,
+                self._project_rules,
+                SoleOwner(self._clock),
+                weights=self._weights,
+                growth=self._growth,
+            ),
             self._clock,
             local=self._local(),
             reserves=self._reserves,

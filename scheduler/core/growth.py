@@ -17,8 +17,8 @@ hour, times 1.5, is what the present minute may hold. A purse holds a fortieth o
     sent in a minute  <=  purse + rate * minute  =  1/40 of the allowed + 39/40 of the allowed
 
 The price: 59/60 of 39/40 of the growth, so 1.44 instead of 1.5 in a quarter of an hour; from a million to twenty
-millions in 124 minutes instead of 111. And a lull counts: half of a minute without traffic halves that minute, and the
-quarter of an hour after it may have 0.75 of what was. A minute without traffic leads back to the floor.
+millions in 124 minutes instead of 111. And a lull counts: a quarter of a minute without traffic costs the growth of a
+quarter of an hour, half of one half of the traffic for as long, and a whole one leads back to the floor.
 
 **The invariant**: ``allowed`` is at most what the strictest reading allows, at the instant of ``roll`` and until the
 next, as long as nothing is sent in between. A minute here is a fifteenth of the span that the growth is stated for.

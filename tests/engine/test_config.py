@@ -60,6 +60,7 @@ def test_a_file_makes_a_scheduler(tmp_path: Path) -> None:
         ("concurrency = 0", "concurrency"),
         ("max_queued = -1", "max_queued"),
         ("max_attempts = 0", "max_attempts"),
+        ("growth = 'slow'", "growth"),
         ("timeout = 0", "timeout"),
         ("timeout = nan", "timeout"),
         ("timeout = inf", "timeout"),
@@ -138,6 +139,15 @@ def test_an_adapter_of_ones_own() -> None:
     scheduler = Scheduler(provider)
     scheduler.reserve_nowait("m").settle(tokens=5)
     assert scheduler.statistics().cost == 0
+
+
+def test_a_growth_that_nobody_states_cannot_be_kept() -> None:
+    """Where an adapter states none, the setting says so."""
+    provider = OpenAI(TiktokenCounter())
+    provider.growth = None
+    with pytest.raises(ConfigurationError, match="states no limit") as caught:
+        Scheduler(provider, growth="documented")
+    assert caught.value.key == "growth"
 
 
 @pytest.mark.parametrize(("value", "means"), [(7, 7), ("batch", 100), ("Interactive", 0), (Priority.NORMAL, 50)])
