@@ -20,8 +20,9 @@ is there afterwards, up to full.
 makespan: until the last answer, in seconds; ratio: over the ideal. admitted: until the last admission, over the ideal
 without an answer: where answers take long, the ratio is that of the last answer's tail. used: what was granted from the
 first minute (a minute after the change) to the last admission, over what was grantable then by the same rules, of the
-limit that bound the most. Where the provider asks to slow down, the rates before and after are shown, and the hold of
-a quarter of an hour that it asks for shows in ratio and used: it is not taken out of them.
+limit that bound the most. A limit on growth is in none of these. Where the provider asks to slow down, the rates before
+and after are shown, and the hold of a quarter of an hour that it asks for shows in ratio and used: it is not taken out
+of them.
 """
 
 import argparse
@@ -46,9 +47,13 @@ import httpx
 from worlds import OTHERS, STUDY, Case, drawn, slow
 
 from scheduler.clock import LoopClock
+from scheduler.core.growth import Growth
+from scheduler.core.quota import SECOND
 from scheduler.facade import Scheduler
+from scheduler.providers.openai import OpenAI
 from scheduler.simulator import Simulator, World
 from scheduler.testing import run as run_virtually
+from scheduler.tokens.text import TiktokenCounter
 
 RESULTS = Path(__file__).parent / "results"
 SLOW = (
@@ -75,6 +80,8 @@ def bodies(case: Case, seed: int) -> list[dict[str, Any]]:
         if case.world.get("charge") == "sum":
             text = text.ljust(4 * int(max(20, chance.lognormvariate(math.log(600), 0.8))), ".")
             most = chance.choice((200, 400, 800, 1600))
+        if case.world.get("growth"):  # it counts the input
+            text, most = text.ljust(4 * min(max(50, most), 2_400), "."), 50
         most = int(min(max(50, most), 0.3 * case.limit))
         made.append({"model": "m", "messages": [{"role": "user", "content": text}], "max_tokens": most})
     return made
@@ -89,14 +96,20 @@ async def play(case: Case, seed: int) -> Row:
     projects: dict[str, Any] = {}
     if case.projects:
         projects = {name: {"*": {"tpm": int(case.limit * share)}} for name, share in (("alpha", 0.7), ("beta", 0.4))}
+    provider = OpenAI(TiktokenCounter())
+    limited = case.world.get("growth")
+    if limited is not None:  # the provider's documentation, scaled as the world is
+        provider.growth = Growth(limited.floor, round(1000 * limited.factor), round(limited.span * SECOND))
     simulator = Simulator(World(**settings, project_limits=projects, seed=seed))
     scheduler = Scheduler(
+        provider,
         limits=told,
         project_limits=projects,
         transport=httpx.ASGITransport(app=simulator),
         clock=LoopClock(),
         api_key="none",
         max_attempts=50,
+        growth="documented" if case.kept else None,
         seed=seed,
     )
     done: list[int] = []
@@ -211,7 +224,7 @@ def judged(case: Case, report: Row, before: Row | None, makespan: float, done: l
     best = ideal(case, list(limits_of(case, report)), charges)
     last = report["last_admission"]
     row: Row = {
-        "refused": 1000 * report["refused"] / case.requests,
+        "refused": 1000 * refusals(report) / case.requests,
         "late": 0.0,
         "makespan": makespan,
         "ideal": best + latency,
@@ -223,12 +236,17 @@ def judged(case: Case, report: Row, before: Row | None, makespan: float, done: l
     }
     if before is not None:
         late = report["granted"] - before["granted"]
-        row["late"] = 1000 * (report["refused"] - before["refused"]) / max(1, late)
+        row["late"] = 1000 * (refusals(report) - refusals(before)) / max(1, late)
         span = last - before["now"]
         if span > 30 and late:
             row["used"] = max(used(case, *three, span, report, before) for three in pairs(before, report))
             row["used"] = max(row["used"], late * paid_back(case, charges) / len(charges) / span)
     return row
+
+
+def refusals(report: Row) -> int:
+    """Return how many requests limits have refused, that on growth among them."""
+    return int(report["refused"] + sum(scope["too_fast"] for scope in report["scopes"]))
 
 
 def pairs(before: Row, after: Row) -> Iterator[tuple[str, Row, Row]]:

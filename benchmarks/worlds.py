@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scheduler.simulator.parts import Change, FaultWindow, Tenant
+from scheduler.simulator.parts import Change, FaultWindow, Growth, Tenant
 
 LIMIT = 300_000
 """Tokens a minute."""
@@ -40,6 +40,7 @@ class Case:
         ratio: The study's makespan over the ideal, in a world of one limit; None: no study.
         projects: Whether half of the requests are those of a project with less than the organization's limit.
         compared: Spans of seconds whose rates of admission are shown side by side.
+        kept: Whether the client keeps to the world's limit on growth from the start.
         settled: Second from which what is learned is judged.
     """
 
@@ -55,6 +56,7 @@ class Case:
     ratio: float | None = None
     projects: bool = False
     compared: tuple[tuple[float, float], ...] = ()
+    kept: bool = False
 
     @property
     def settled(self) -> float:
@@ -89,6 +91,8 @@ FOREVER = 1e9
 STEADY = (0.3, 0.5, 0.0, FOREVER)
 BURSTS = (0.5, 3.0, 0.0, FOREVER)
 SLICED: Mapping[str, Any] = {"slices": 1.0}
+GROWTH: Mapping[str, Any] = {"growth": Growth(floor=600_000, span=150.0)}
+"""A limit on growth that a job of some minutes meets: half as much again in 150 s, measured over 10 s."""
 RETURNED: Mapping[str, Any] = {"unused": "returned", "output": 450.0, "output_sigma": 0.8}
 
 STUDY = [
@@ -182,6 +186,21 @@ OTHERS = [
     Case("short: 200 requests that fit", requests=200),
     Case("small: 30,000 a minute", limit=30_000, requests=150),
     Case("large: 6,000,000 a minute", limit=6_000_000, requests=24_000),
+    Case(
+        "growth above 600,000 a minute",
+        GROWTH,
+        limit=3_000_000,
+        requests=7_000,
+        compared=((0.0, 10.0), (10.0, 150.0), (150.0, 300.0), (300.0, 450.0)),
+    ),
+    Case(
+        "growth above 600,000 a minute, kept",
+        GROWTH,
+        limit=3_000_000,
+        requests=7_000,
+        compared=((0.0, 10.0), (10.0, 150.0), (150.0, 300.0), (300.0, 450.0)),
+        kept=True,
+    ),
     Case("slices smaller than a request", {"slices": 0.1}),
     Case("slices of requests and tokens, x1.25", {"slices": {"rpm": 1.0, "tpm": 1.0}, "factor": 1.25}),
 ]

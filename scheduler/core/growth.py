@@ -12,16 +12,20 @@ against no other.
 any earlier minute of the last quarter of an hour carried, or than the floor*. So what was sent is counted in slots, a
 sixtieth of a minute each. Whatever instant a minute ends at, it holds the 59 whole slots before the slot of that
 instant: their sum is at most what the provider counted in that minute, and the least of these sums in a quarter of an
-hour, times 1.5, is what the present minute may hold. A purse holds a fortieth of it and brings the rest in a minute:
+hour, times 1.5, is what the present minute may hold. A purse holds a sixtieth of it, and its rate brings 58 in a
+minute; the last is left for requests whose ways to the provider take unlike times:
 
-    sent in a minute  <=  purse + rate * minute  =  1/40 of the allowed + 39/40 of the allowed
+    sent in a minute  <=  purse + rate * minute  =  1/60 of the allowed + 58/60 of the allowed
 
-The price: 59/60 of 39/40 of the growth, so 1.44 instead of 1.5 in a quarter of an hour; from a million to twenty
-millions in 124 minutes instead of 111. And a lull counts: a quarter of a minute without traffic costs the growth of a
+The price: 58/60 of 59/60 of the growth, so 1.43 instead of 1.5 in a quarter of an hour; from a million to twenty
+millions in 127 minutes instead of 111. And a lull counts: a quarter of a minute without traffic costs the growth of a
 quarter of an hour, half of one half of the traffic for as long, and a whole one leads back to the floor.
 
-**The invariant**: ``allowed`` is at most what the strictest reading allows, at the instant of ``roll`` and until the
-next, as long as nothing is sent in between. A minute here is a fifteenth of the span that the growth is stated for.
+A request of more than a sixtieth of a minute, 16,000 tokens at the floor, is not covered: it goes when the purse is
+full, and the minute may hold that much more.
+
+**The invariant**: what ``roll`` returns is no more than any minute of the last span held that ended before it, for as
+long as nothing is sent until the next. A minute here is a fifteenth of the span that the growth is stated for.
 """
 
 from collections import deque

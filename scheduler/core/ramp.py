@@ -7,24 +7,24 @@ limits say. Newer: "above a million input tokens a minute, at most 50 % more in 
 them at once; sizes differ, so now the purse of the tokens is empty and now that of the requests, and what one of them
 gathers meanwhile is lost as soon as it is full. Three purses at 80 % each let 71 % through where 80 % was meant.
 
-**The idea**: one purse, and one thing that is counted in it. Tokens alone would let requests without tokens through as
-if they were nothing, and requests alone take a book for a word. So a request weighs its tokens and, besides, as many as
-a request had in the mean when the provider complained. Half of the weight of that traffic is then its tokens and half
-is that it is requests, and neither can grow without the other's shrinking. The sum is linear: what any stretch of the
-past weighed follows from the totals that the accounts keep anyway, and nothing is counted while there is no ramp. The
-cost that turns are ordered by, the time in which the scarcest limit brings a charge, would be another common measure;
-but it moves with every limit that is learned, and traffic does not, and the past cannot be summed in it.
+**The idea**: one purse, and one thing that is counted in it. That is tokens, as the provider counts traffic. Where some
+of the scope's requests tell no tokens, or none does, every request weighs as many more as one had in the mean when the
+provider complained: so none goes for nothing, half of the weight of that traffic is its tokens, and half is that it is
+requests. The sum is linear: what any stretch of the past weighed follows from the totals that the accounts keep anyway,
+and nothing is counted while there is no ramp. The cost that turns are ordered by, the time in which the scarcest limit
+brings a charge, would be another common measure; but it moves with every limit that is learned, and traffic does not,
+the past cannot be summed in it, and no provider states a growth in it.
 
-- **Slowing down**: back to the rate of the minute before the last ten seconds where the traffic has grown since, though
-  not below a quarter of what it was; otherwise a fifth less than that of the last ten. All refusals of requests that
-  were sent before that are the same event. Held for the provider's span, a quarter of an hour, from the last of them.
+- **Slowing down**: back to the rate of the minute before the last ten seconds where the traffic has grown since;
+  otherwise a fifth less than that of the last ten. What has no past goes back to a quarter, and no traffic above a
+  stated floor goes below it: up to there it may grow as it likes. All refusals of requests that were sent before that
+  are the same event. Held for the provider's span, a quarter of an hour, from the last event.
 - **Growing**: a tenth a minute. Where the provider states a growth, above its floor no faster than that, compounded
   each second (1.00045 for 1.5 in 900 s), and no faster than what was really sent allows: see ``growth``.
-- **Kept from the start**: the same rule without any complaint, beginning at the floor. Then tokens alone are counted,
-  as the provider does, and the ramp stays.
+- **Kept from the start**: the same rule without any complaint, beginning at the floor, and for good.
 
 **Numbers**: a weight is whole; the rate is counted in weight a million seconds, so that 1.00045 can be told from 1 at
-one request in a minute. The purse holds a fortieth of a minute, 1.5 s.
+one request in a minute. The purse holds a second.
 
 **The invariants**: ``purse <= size``; a request that weighs more than the purse holds goes when it is full and leaves
 debt, so nothing starves. Only an event changes the rate (a request that goes, a complaint), so that a wait is exact.
@@ -41,7 +41,8 @@ _RATE = 1_000_000  # seconds that a rate is counted in
 _SCALE = _RATE * SECOND  # of a weight in the purse
 _SPAN = 15 * MINUTE  # that a rate is held for where no growth is stated
 _GRADUAL = 1_100  # a minute, in thousandths
-_BREADTH = 40  # the purse holds a minute over this
+_PARTS = 60  # of a minute: the purse holds one ...
+_USED = _PARTS - 2  # ... the rate brings these, and one is left for the ways of requests, longer and shorter
 _STEPS_MOST = 60  # by which it grows at once: what nobody asks for does not grow
 _FAR = 4  # times what was too fast: the end, where no limit is known
 _ONE = 1 << 40
@@ -58,7 +59,9 @@ class Ramp:
     """One purse for all requests of a scope. Instants are passed in, and do not go back."""
 
     __slots__ = (
+        "_alone",
         "_at",
+        "_began",
         "_breadth",
         "_cut_at",
         "_each",
@@ -73,14 +76,15 @@ class Ramp:
         "_slot",
         "_stated",
         "_traffic",
-        "began",
         "held_until",
         "kept",
         "rate",
         "scope",
     )
 
-    def __init__(self, scope: str, position: int, growth: Growth | None, now: int, *, kept: bool = False) -> None:
+    def __init__(
+        self, scope: str, position: int, growth: Growth | None, now: int, *, alone: bool = True, kept: bool = False
+    ) -> None:
         """Begin at *now*: at a standstill until ``slow_down``, or at the floor of *growth* if that is *kept*.
 
         Args:
@@ -88,18 +92,20 @@ class Ramp:
             position: Where a charge says its tokens.
             growth: What the provider states, or None.
             now: The instant.
+            alone: Whether all requests tell their tokens, so that these are all that has to be counted.
             kept: Whether what is stated is kept from the start, without any complaint, and ever after.
         """
         self.scope = scope
         self.kept = kept
-        self.began = now
+        self._began = now
         self.rate = 0  # weight in _RATE seconds
         self._position = position
         self._growth = growth
+        self._alone = alone
         self._each = 0  # tokens that a request weighs besides its own
         self._mix = (1, Flow(1, 0))  # what the traffic weighed that was too fast, and what it was
         self._slot = SECOND if growth is None else growth.slot
-        self._breadth = self._slot * SLOTS // 15 // _BREADTH
+        self._breadth = self._slot * SLOTS // 15 // _PARTS
         self._gradual = _per_slot(_GRADUAL, MINUTE, self._slot)
         self._stated = _ONE if growth is None else _per_slot(growth.permille, growth.span, growth.slot)
         self._floor = 0  # the rate up to which traffic may grow as it likes
@@ -124,6 +130,10 @@ class Ramp:
         return charge[self._position] + self._each * charge.requests
 
     # ---- requests
+
+    def counts(self, at: int) -> bool:
+        """Whether a request that was let through *at* an instant has been taken from it."""
+        return self.kept or at > self._began
 
     def ready_at(self, charge: Charge, now: int) -> int:
         """Return the first instant from *now* on at which a request of *charge* may go."""
@@ -174,29 +184,27 @@ class Ramp:
         self.hold(sent, now)
         self._cut_at = now
         self._advance(now)
-        if flows is None:
-            self.rate = max(1, self.rate * 4 // 5)
-        else:
-            reduced = self._reduced(*flows)
-            self.rate = min(self.rate, reduced) if self.rate else reduced
+        reduced = max(1, self.rate * 4 // 5) if flows is None else self._reduced(*flows, now)
+        self.rate = min(self.rate, reduced) if self.rate else reduced
         self._purse = min(self._purse, self._size)
-        if self._traffic is None and self._growth is not None and self._mix[1].tokens:
-            self._watch(now)
 
     def hold(self, sent: int, now: int) -> None:
         """A probe *sent* since has been told so again: what there is, is held for longer."""
         if sent >= self._cut_at:
             self.held_until = now + (_SPAN if self._growth is None else self._growth.span)
 
-    def _reduced(self, recent: Flow, earlier: Flow) -> int:
+    def _reduced(self, recent: Flow, earlier: Flow, now: int) -> int:
         if not self.rate:
-            self._each = max(1, recent.tokens // recent.requests) if recent.requests else 0
+            if recent.requests and not (self._alone and recent.tokens):
+                self._each = max(1, recent.tokens // recent.requests)
             self._mix = self._measure(recent), recent
+            if self._growth is not None and recent.tokens:
+                self._watch(now)
         elif not (self._each or recent.tokens):
             self._each = 1
-        fast, before = self._measure(recent), self._measure(earlier)
-        reduced = max(fast // 4, before) if before < fast * 4 // 5 else fast * 4 // 5
-        return max(1, reduced * _RATE // STRETCH)
+        fast = self._measure(recent) * _RATE // STRETCH
+        least = self._floor if 0 < self._floor < fast else fast // 4
+        return max(1, min(fast * 4 // 5, max(least, self._measure(earlier) * _RATE // STRETCH)))
 
     def _measure(self, flow: Flow) -> int:
         return flow.tokens + self._each * flow.requests
@@ -224,7 +232,7 @@ class Ramp:
     def _rate_of(self, allowed: int) -> int:
         """Return the rate at which a minute holds no more than is *allowed*, and a full purse."""
         assert self._growth is not None
-        return allowed * _SCALE * (_BREADTH - 1) // (_BREADTH * self._growth.minute)
+        return allowed * _SCALE * _USED // (_PARTS * self._growth.minute)
 
     def _roll(self, now: int) -> None:
         """Grow by the slots that have passed, within what has been sent."""

@@ -132,7 +132,7 @@ class Learner:
                 _note_change(account, before, events)
         for scope in reservation.lane.scopes:
             _open_if_learned(scope)
-            if scope.ramp is not None:
+            if scope.ramp is not None and scope.ramp.counts(reservation.at):
                 scope.ramp.uncount(reservation.charge)
 
     def _culprits(
@@ -181,17 +181,20 @@ class Learner:
         self._close(reservation, reading, now, events)
         if reading.cause is not Cause.RAMP:
             return
+        if ramp is not None and ramp.counts(reservation.at):
+            ramp.uncount(reservation.charge)
         if ramp is not None and probing:
             ramp.hold(sent, now)
             return
         recent, earlier = _flows(scope, reservation.at)
         if ramp is not None:
-            ramp.uncount(reservation.charge)
             ramp.slow_down((recent, earlier) if measurable else None, sent, now)
         elif any(recent):
             if not measurable:  # the gate was closed for a part of either
                 recent = earlier = Flow(*map(max, recent, earlier))
-            ramp = Ramp(scope.name, scope.tokens_counted.position, self._provider.growth, now)
+            position = scope.tokens_counted.position
+            alone = all(lane.mask >> position & 1 for lane in scope.lanes)
+            ramp = Ramp(scope.name, position, self._provider.growth, now, alone=alone)
             ramp.slow_down((recent, earlier), sent, now)
             _set_ramp(scope, ramp)
 
@@ -332,7 +335,7 @@ def _undo(reservation: Reservation, now: int) -> None:
         scope.flying -= 1
         scope.gate.flying -= 1
         scope.sent -= 1
-        if scope.ramp is not None and scope.ramp.began <= reservation.at:
+        if scope.ramp is not None and scope.ramp.counts(reservation.at):
             scope.ramp.give(reservation.charge, now)
     for ticket in reservation.tickets:
         ticket.account.release(ticket, now)

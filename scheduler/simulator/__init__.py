@@ -5,7 +5,7 @@ same catalogue of tiers.
 """
 
 from scheduler.simulator.app import Simulator
-from scheduler.simulator.parts import Change, FaultWindow, Tenant
+from scheduler.simulator.parts import Change, FaultWindow, Growth, Tenant
 from scheduler.simulator.server import run, serving
 from scheduler.simulator.tiers import world_for_tier
 from scheduler.simulator.wire import ConnectionDropped
@@ -15,6 +15,7 @@ __all__ = [
     "Change",
     "ConnectionDropped",
     "FaultWindow",
+    "Growth",
     "Simulator",
     "Tenant",
     "World",

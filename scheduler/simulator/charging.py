@@ -43,6 +43,11 @@ RULES: dict[str, Callable[[Call], int]] = {"documented": _documented, "sum": _su
 """Rules for the endpoints that produce text."""
 
 
+def input_tokens(call: Call) -> int:
+    """Return the tokens of a call's input, as a limit on growth counts them."""
+    return _quarter(call.characters) + PICTURE * call.pictures
+
+
 def charge(world: World, call: Call, deviate: float = 0.0) -> Charge:
     """Return what *call* takes: the rule's tokens, times the factor, plus the offset, times the noise; rounded up.
 

@@ -1,7 +1,7 @@
 """One request, from its arrival to the last byte of its answer.
 
-The way: key and body; over the network; faults at the door; all limits pay or none; the time that it takes; faults
-inside; headers; the answer; back over the network. An admitted request ends exactly once, whatever happens.
+The way: key and body; over the network; faults and growth at the door; all limits pay or none; the time that it takes;
+faults inside; headers; the answer; back over the network. An admitted request ends exactly once, whatever happens.
 """
 
 import hmac
@@ -12,8 +12,9 @@ import anyio
 from scheduler.simulator import errors
 from scheduler.simulator.answers import ANSWERS, EPOCH, Work
 from scheduler.simulator.calls import BadCall, Call, canonical, read
-from scheduler.simulator.charging import charge
+from scheduler.simulator.charging import charge, input_tokens
 from scheduler.simulator.errors import Answer
+from scheduler.simulator.growth import GrowthMeter
 from scheduler.simulator.headers import Headers, rate_headers
 from scheduler.simulator.luck import Luck, digest
 from scheduler.simulator.meters import SECOND
@@ -104,6 +105,7 @@ class _Exchange:
     def __init__(self, state: State, wire: Wire, request: Request) -> None:
         self.state, self.world, self.wire, self.request = state, state.world, wire, request
         self.call, self.luck = request.call, request.luck
+        self.tokens = input_tokens(self.call)
         self.work = self._work()
         self.latency = self.luck.latency + self.world.latency_per_token * self.work.output_tokens / self.call.choices
         self.ended = False
@@ -123,6 +125,9 @@ class _Exchange:
             await self._send(errors.door_fault(self.world, fault), [], latency=0.0)
             return
         now = self.state.now()
+        if not all(growth.admits(now, self.tokens) for growth in self._growths()):
+            await self._send(errors.door_fault(self.world, "slow_down"), [], latency=0.0)
+            return
         verdict = self.state.enforcer.admit(now, self.request.scopes, charge(self.world, self.call, self.luck.noise))
         headers = self._rate_headers(now)
         if isinstance(verdict, Refusal):
@@ -130,7 +135,7 @@ class _Exchange:
             answer = errors.refusal(self.world, verdict, self.call.model, now)
             await self._send(answer, headers if self.world.refusal_headers else [], latency=0.0)
             return
-        self.state.tally.admission(now)
+        self._count(now)
         try:
             whole = await self._serve(verdict, headers)
         except anyio.get_cancelled_exc_class():
@@ -143,6 +148,14 @@ class _Exchange:
             self.state.tally.abandoned += 1
         elif whole:
             self.state.tally.completion(self.state.now(), now, self.request.digest)
+
+    def _growths(self) -> list[GrowthMeter]:
+        return [scope.growth for scope in self.request.scopes if scope.growth is not None]
+
+    def _count(self, now: int) -> None:
+        self.state.tally.admission(now)
+        for growth in self._growths():
+            growth.take(now, self.tokens)
 
     def _rate_headers(self, now: int) -> Headers:
         return rate_headers(self.world, self.request.scopes, now, self.luck.headers)

@@ -87,6 +87,26 @@ class FaultWindow:
         check(finite(self.rate) and 0 <= self.rate <= 1, "rate", "a share between 0 and 1", self.rate)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """How fast traffic may grow: above *floor* by a factor in a span, whatever the limits.
+
+    Attributes:
+        floor: Input tokens a minute up to which traffic may grow as it likes.
+        factor: By what it may have grown against what it was a span ago.
+        span: Seconds. Traffic is measured over a fifteenth of it.
+    """
+
+    floor: int
+    factor: float = 1.5
+    span: float = 900.0
+
+    def __post_init__(self) -> None:
+        check(0 < self.floor < _LARGEST and int(self.floor) == self.floor, "floor", "a whole number from 1", self.floor)
+        check(finite(self.factor) and self.factor >= 1, "factor", "at least 1", self.factor)
+        check(finite(self.span) and self.span >= 1, "span", "at least 1 second", self.span)
+
+
 def finite(value: object) -> bool:
     """Say whether *value* is a number that is neither infinite nor none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

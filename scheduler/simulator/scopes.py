@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from scheduler.simulator.growth import GrowthMeter
 from scheduler.simulator.limits import Limit
 from scheduler.simulator.meters import SECOND
 from scheduler.simulator.parts import DIMENSIONS, Limits
@@ -36,6 +37,7 @@ class Scope:
         project: Name of the project, or None for the organization.
         limits: Limits by name.
         peak: Most requests that were inside at once.
+        growth: How fast its traffic may grow, or None.
     """
 
     pool: str
@@ -45,6 +47,7 @@ class Scope:
     refused: int = 0
     inside: int = 0
     peak: int = 0
+    growth: GrowthMeter | None = None
 
     def report(self, now: int) -> dict[str, object]:
         """Return the counts, as ``Simulator.report`` shows them."""
@@ -57,6 +60,7 @@ class Scope:
             "in_flight": self.inside,
             "peak_in_flight": self.peak,
             "limits": {name: limit.report(now) for name, limit in self.limits.items()},
+            "too_fast": 0 if self.growth is None else self.growth.refused,
         }
 
 
@@ -135,6 +139,8 @@ class Enforcer:
             scope = self._scopes[project, pool] = Scope(pool, project)
             for name, amount in self._limits[project].get(pool, {}).items():
                 scope.limits[name] = self._limit(scope, name, amount, 0)
+            if self.world.growth is not None and project is None:
+                scope.growth = GrowthMeter(self.world.growth)
         return scope
 
     def _limit(self, scope: Scope, name: str, amount: int, now: int) -> Limit:

@@ -11,6 +11,7 @@ from scheduler.simulator.parts import (
     SHORTEST,
     Change,
     FaultWindow,
+    Growth,
     Limits,
     Tenant,
     check,
@@ -42,6 +43,8 @@ class World:
         noise: and multiplied by lognormal noise of mean 1 and this sigma.
         unused: ``kept``, or ``returned``: at completion the limits get back the charge less the usage.
         refused_charged: Limits that a refused request is charged to as well, down to zero.
+        growth: How fast the organization's traffic to a pool may grow, or None. A request that would make it grow
+            faster is answered 429 ``slow_down``, before the limits are asked, and charged nothing.
         tenants: Others who spend from the same limits.
         changes: Changes of limits while it runs.
         headers: Whether answers carry rate headers.
@@ -91,6 +94,7 @@ class World:
     unused: str = "kept"
     refused_charged: frozenset[str] = frozenset()
 
+    growth: Growth | None = None
     tenants: tuple[Tenant, ...] = ()
     changes: tuple[Change, ...] = ()
 
