@@ -8,6 +8,7 @@ from scheduler.core.budget import tickets_of
 from scheduler.core.fairness import Fairness, Weights
 from scheduler.core.gate import Gate
 from scheduler.core.quota import MINUTE, SECOND, Charge, Dimension, Quota, Refill
+from scheduler.core.ramp import Flow, Ramp
 from scheduler.core.reconcile import NOTES, Account
 from scheduler.engine.dispatch import Dispatcher
 from scheduler.engine.lane import Lane, mask_of
@@ -71,7 +72,21 @@ class Hall:
         for ticket in tickets_of(waiter.lane.draws, waiter.charge, waiter.submitted, waiter.notes):
             ticket.account.release(ticket, self.now)
             ticket.account.answered(ticket, waiter.submitted, self.now, None, 0)
-        self.dispatcher.changed([*waiter.lane.gates, *(account for account, _ in waiter.lane.draws)], self.now)
+        self.dispatcher.changed([*waiter.lane.stops, *(account for account, _ in waiter.lane.draws)], self.now)
+        self.collect()
+
+    def slow_down(self, index: int, tokens: int) -> None:
+        """Let a provider complain, or end the ramp of its last complaint."""
+        scope = self.scopes[index]
+        if scope.ramp is None or tokens % 2:
+            scope.ramp = scope.ramp or Ramp(scope.name, Dimension.TOKENS.position, None, self.now)
+            scope.ramp.slow_down((Flow(tokens, 1), Flow(0, 0)), self.now, self.now)
+        else:
+            scope.ramp = None
+        for lane in self.lanes:
+            lane.rebuild()
+        stops = [] if scope.ramp is None else [scope.ramp]
+        self.dispatcher.changed([*stops, scope.gate, *scope.accounts], self.now)
         self.collect()
 
     def collect(self) -> None:
@@ -125,16 +140,18 @@ SHAPES = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=Tru
 
 @given(shape=SHAPES, data=st.data())
 def test_nobody_is_forgotten_and_all_who_fit_go_in_the_end(shape: list[tuple[int, ...]], data: st.DataObject) -> None:
-    """Whatever arrives, leaves, ends and ticks: every waiter is granted once, charged once, in bounded ticks."""
+    """Whatever arrives, leaves, ends, ticks and complains: each is granted and charged once, in bounded ticks."""
     hall = Hall(3, [*SHARED, CONCURRENCY], shape, QUOTA)
     for _ in range(data.draw(st.integers(1, 30), "steps")):
-        match data.draw(st.sampled_from(["join", "join", "join", "leave", "end", "tick", "wait"]), "step"):
+        match data.draw(st.sampled_from(["join", "join", "join", "leave", "end", "tick", "wait", "slow down"]), "step"):
             case "leave" if hall.waiting:
                 hall.leave(hall.waiting[data.draw(st.sampled_from(sorted(hall.waiting)))])
             case "end" if hall.flying:
                 hall.end(data.draw(st.sampled_from(hall.flying)))
             case "tick":
                 hall.tick()
+            case "slow down":
+                hall.slow_down(data.draw(st.integers(0, 5), "scope"), data.draw(st.integers(1, 30), "flow"))
             case "wait":
                 due = hall.dispatcher.next_instant()
                 hall.now += data.draw(st.integers(0, MINUTE if due is None else max(0, due - hall.now)), "wait")
@@ -240,3 +257,23 @@ def test_leaving_frees_the_way(*, removed: set[int], late: bool) -> None:
     hall.conserved()
     order = [waiter.arrival for waiter in hall.granted[before:]]
     assert order == sorted(order)
+
+
+@given(tokens=st.lists(st.integers(1, 20), min_size=2, max_size=20), flow=st.integers(10, 60))
+def test_lanes_that_wait_for_a_ramp_go_by_their_order_and_at_its_rate(tokens: list[int], flow: int) -> None:
+    """They stand in one line, whatever else they draw on, and the first holds its place."""
+    hall = Hall(
+        2, [Quota(Dimension.TOKENS, 100_000, MINUTE)], [(2, 0), (2, 1)], Quota(Dimension.TOKENS, 90_000, MINUTE)
+    )
+    for scope in hall.scopes:
+        scope.accounts[0].pace = None
+    hall.slow_down(2, 2 * flow + 1)
+    ramp = hall.scopes[2].ramp
+    assert ramp is not None
+    for index, each in enumerate(tokens):
+        hall.join(index % 2, each, index % 3)
+    at_once = len(hall.granted)
+    hall.run_dry()
+    order = [(waiter.priority, waiter.arrival) for waiter in hall.granted[at_once:]]
+    assert order == sorted(order)
+    assert hall.now * ramp.rate >= (sum(tokens) - max(tokens)) * SECOND * 10**6 - ramp.rate * SECOND
