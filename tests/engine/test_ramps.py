@@ -333,3 +333,24 @@ def test_a_complaint_about_what_nobody_counts_closes_the_gate_only(on_virtual_ti
         assert not local.statistics().scopes[0].paused
 
     on_virtual_time(main)
+
+
+def test_a_ramp_that_has_room_is_not_what_holds_back(on_virtual_time: Run) -> None:
+    """Who waits for another's end is told so, ramp or not."""
+
+    async def main() -> None:
+        scheduler = Timed(concurrency=1, max_queued=1)
+        await slowed(scheduler, tokens=1_000)
+        await reopened(scheduler)
+        await anyio.sleep(2)
+        async with anyio.create_task_group() as group:
+            with scheduler.reserve_nowait("m", tokens=10):
+                group.start_soon(spend, scheduler, anyio.current_time() + 0.1, 1.0, 10)
+                await anyio.sleep(0.001)
+                (outlook,) = scheduler.waiting()
+                assert (outlook.quota, outlook.expected_wait) == ("concurrency", None)
+                with pytest.raises(QueueFull) as full:
+                    scheduler.reserve("m", tokens=10).__enter__()
+                assert full.value.expected_wait is None
+
+    on_virtual_time(main)
