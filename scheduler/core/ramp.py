@@ -27,7 +27,8 @@ the past cannot be summed in it, and no provider states a growth in it.
 one request in a minute. The purse holds a second.
 
 **The invariants**: ``purse <= size``; a request that weighs more than the purse holds goes when it is full and leaves
-debt, so nothing starves. Only an event changes the rate (a request that goes, a complaint), so that a wait is exact.
+debt, though no more than a minute's: whatever was measured, a request a minute goes. Only an event changes the rate (a
+request that goes, a complaint), so that a wait is exact.
 """
 
 from typing import NamedTuple
@@ -153,7 +154,7 @@ class Ramp:
         if now >= self._roll_at:
             self._roll(now)
         weight = self.weigh(charge)
-        self._purse -= weight * _SCALE
+        self._purse = max(self._purse - weight * _SCALE, -_PARTS * self._size)
         if self._traffic is not None:
             self._traffic.add(weight)
 
@@ -200,8 +201,9 @@ class Ramp:
             self._mix = self._measure(recent), recent
             if self._growth is not None and recent.tokens:
                 self._watch(now)
-        elif not (self._each or recent.tokens):
-            self._each = 1
+        elif not self._measure(recent):  # nothing but requests without tokens: what passes now is what they weigh
+            self._each = self.rate * STRETCH // _RATE // max(1, recent.requests)
+            return max(1, self.rate * 4 // 5)
         fast = self._measure(recent) * _RATE // STRETCH
         least = self._floor if 0 < self._floor < fast else fast // 4
         return max(1, min(fast * 4 // 5, max(least, self._measure(earlier) * _RATE // STRETCH)))

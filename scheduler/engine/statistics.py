@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from scheduler.core.bucket import NEVER
 from scheduler.core.quota import SECOND
-from scheduler.core.reconcile import Account
 from scheduler.engine.admission import Admission
 from scheduler.engine.bucket_statistics import BucketStatistics
 from scheduler.engine.charges import ChargeStatistics

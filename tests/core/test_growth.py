@@ -128,15 +128,17 @@ def test_what_was_refused_is_nothing_to_grow_from() -> None:
 
 
 def test_a_complaint_holds_what_is_kept_as_well() -> None:
-    """It counts tokens alone before and after; only where there are none, requests."""
+    """It counts tokens alone; only where there are none, the requests that came weigh what had been let through."""
     ramp = Ramp("m", TOKENS, GROWTH, 0, kept=True)
     _, fast = play(ramp, [(60, 40, 0)]), Flow(600, 15)
     ramp.slow_down((fast, fast), MINUTE, MINUTE)
     assert ramp.weigh(Charge(tokens=40)) == 40
     assert ramp.rate == 48_000_000
     assert refused(play(ramp, [(3_600, 40, 0)])) == []
+    before = ramp.rate
     ramp.slow_down((Flow(0, 10), Flow(0, 10)), 2 * HOUR, 2 * HOUR)
-    assert ramp.weigh(Charge(tokens=40)) == 41
+    assert ramp.rate == before * 4 // 5
+    assert ramp.weigh(Charge()) * 10 == pytest.approx(before * 10 / 1e6, rel=0.1)
 
 
 def test_a_past_that_is_not_known_is_not_taken_for_nothing() -> None:

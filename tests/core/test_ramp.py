@@ -166,11 +166,18 @@ def test_the_slowest_ramp_still_grows() -> None:
 def test_a_request_larger_than_the_purse_goes_when_it_is_full_and_leaves_debt() -> None:
     """Nothing starves; those after it wait the debt out."""
     ramp = slowed()
-    large = Charge(tokens=100_000)
+    large = Charge(tokens=40_000)
     full = ramp.ready_at(large, 0)
     assert full == SECOND
     ramp.take(large, full)
-    assert ramp.ready_at(Charge(tokens=1), full) == pytest.approx(full + 100_001 / 800 * SECOND - SECOND, rel=0.01)
+    assert ramp.ready_at(Charge(tokens=1), full) == pytest.approx(full + 40_001 / 800 * SECOND - SECOND, rel=0.01)
+
+
+def test_a_request_a_minute_goes_whatever_was_measured() -> None:
+    """A complaint to one who had hardly sent anything does not silence him for days."""
+    ramp = slowed(Flow(10, 1), NOTHING)
+    ramp.take(Charge(tokens=100_000), 0)
+    assert ramp.ready_at(Charge(tokens=100_000), 0) <= 61 * SECOND
 
 
 def test_what_was_not_sent_comes_back() -> None:
