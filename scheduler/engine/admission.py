@@ -77,7 +77,9 @@ class Admission(Monitor):
         self.queued = 0
         self.lanes = LaneBook(book, local, Reserves() if reserves is None else reserves)
         """All lanes; to be looked at under ``look``."""
-        self._dispatcher = Dispatcher()
+        self._dispatcher = Dispatcher(self._grant)
+        self._passing: Waiter | None = None  # who is queued for a moment, and does not sleep
+        self._released: Counter[Host] = Counter()  # who was granted, by where they sleep
         self._learner = Learner(provider, book, Backoff(), chance)
         self.charges = self._learner.charges
         self._timer = Timer(self._tick, self._timer_lost)
@@ -102,8 +104,8 @@ class Admission(Monitor):
         finally:
             self._later(partial(self._count_jobs, -1))
 
-    def enter(self, waiter: Waiter, *, blocking: bool) -> Reservation | None:
-        """Let a request through at once, or queue it and return None: it sleeps in its task, or *blocking* in a thread.
+    def enter(self, waiter: Waiter, *, blocking: bool) -> bool:
+        """Let a request through, or queue it and return False: then it sleeps in its task, or *blocking* in a thread.
 
         Raises:
             RequestTooLarge: If it can never go.
@@ -119,61 +121,60 @@ class Admission(Monitor):
             RequestTooLarge: If it can never go.
             DeadlineUnattainable: If it cannot go now; ``expected_wait`` says when it could.
         """
-        reservation = self._enter(waiter, None)
-        assert reservation is not None
-        return reservation
+        self._enter(waiter, None)
+        return waiter
 
-    def _enter(self, waiter: Waiter, find_host: Callable[[], AsyncHost | ThreadHost] | None) -> Reservation | None:
+    def _enter(self, waiter: Waiter, find_host: Callable[[], AsyncHost | ThreadHost] | None) -> bool:
         """Let a request through, or queue it; or if there is no host on which it could sleep, turn it away."""
         try:
             with self._lock:
                 now = self._begin()
                 lane = self.lanes.find(waiter.model, waiter.project, mask_of(waiter.charge), now)
-                waiter.reservation = reservation = self._grant_now(lane, waiter, now)
-                if reservation is None:
+                if not self._grant_now(lane, waiter, now):
                     self._refuse_too_large(lane, waiter)
                     waiter.queue(lane, waiter.arrival or next(self._arrivals), now)
                     if find_host is None:
-                        reservation = self._pass_by(waiter, lane, now)
+                        self._pass_by(waiter, lane, now)
                     else:
                         self._refuse_full(lane, now)
                         self._refuse_late(lane, waiter, now)
                         self._enqueue(waiter, lane, now, find_host())
-                        return None
+                        return False
         finally:
             if self._chores or self._news:
                 self._after()
         if self.listeners:
-            self._tell(_admitted(reservation))
-        return reservation
+            self._tell(_admitted(waiter))
+        return True
 
-    def _grant_now(self, lane: Lane, waiter: Waiter, now: int) -> Reservation | None:
+    def _grant_now(self, lane: Lane, waiter: Waiter, now: int) -> bool:
         """Grant without queueing, where nobody waits for anything that this request draws on."""
         if lane.queue or (self._dispatcher.busy and self._dispatcher.anyone_at(lane)):
-            return None
+            return False
         for gate in lane.gates:
             if gate.window and gate.ready_at(now) > now:
-                return None
+                return False
         if lane.ramps and any(ramp.ready_at(waiter.charge, now) > now for ramp in lane.ramps):
-            return None
+            return False
         kept = lane.reserves.kept_from(waiter.priority) if lane.reserves.kept else 0
         if decide(lane.draws, waiter.charge, now, kept, spread=waiter.priority >= BATCH) is not GRANTED:
-            return None
-        return self._reserve(lane, waiter, lane.spend(waiter.charge, now), now, 0)
+            return False
+        self.tally.admitted(0)
+        waiter.begin(lane, lane.spend(waiter.charge, now), now, 0)
+        return True
 
-    def _pass_by(self, waiter: Waiter, lane: Lane, now: int) -> Reservation:
+    def _pass_by(self, waiter: Waiter, lane: Lane, now: int) -> None:
         """Queue a request for a moment: it may be more important than those who wait."""
+        self._passing = waiter
         lane.queue.push(waiter)
         self._dispatcher.serve([lane], now)
-        if waiter.place is not None:
+        self._passing = None
+        if not waiter.begun:
             lane.queue.remove(waiter)
             self._dispatcher.left(lane, now)
             self._conclude(now)
             raise self._unattainable(lane, waiter, now)
-        self._dispatcher.granted.remove(waiter)
         self._conclude(now)
-        waiter.reservation = self._reserve(lane, waiter, waiter.notes, now, 0)
-        return waiter.reservation
 
     def _enqueue(self, waiter: Waiter, lane: Lane, now: int, host: AsyncHost | ThreadHost) -> None:
         waiter.host = host
@@ -186,10 +187,6 @@ class Admission(Monitor):
         if lane.queue.head() is waiter:
             self._dispatcher.serve([lane], now)
         self._conclude(now)
-
-    def _reserve(self, lane: Lane, waiter: Waiter, notes: tuple[int, ...], now: int, waited: int) -> Reservation:
-        self.tally.admitted(waited)
-        return Reservation(self, lane, waiter.model, waiter.charge, notes, now, waited, waiter.endpoint)
 
     # ---- while waiting
 
@@ -311,7 +308,7 @@ class Admission(Monitor):
     def forked(self) -> None:
         """Forget, in a forked child, who waits: they are the parent's, and so is its lock."""
         self._lock = threading.Lock()
-        self._dispatcher = Dispatcher()
+        self._dispatcher = Dispatcher(self._grant)
         self._timer = Timer(self._tick, self._timer_lost)
         self._deadlines = Deadlines()
         self._chores.clear()
@@ -376,9 +373,8 @@ class Admission(Monitor):
             self._remove(waiter, now)
 
     def _pass_on(self, waiter: Waiter) -> None:
-        reservation, waiter.reservation = waiter.reservation, None
-        if reservation is not None:
-            reservation.cancel()
+        if waiter.ended_by is None:
+            waiter.cancel()
 
     def _forget_idler(self, idler: Idler) -> None:
         with contextlib.suppress(ValueError):
@@ -430,22 +426,28 @@ class Admission(Monitor):
         self._dispatcher.serve(lanes, now)
         self._conclude(now)
 
+    def _grant(self, waiter: Waiter, notes: tuple[int, ...], now: int) -> None:
+        """Take note that it is a waiter's turn."""
+        waited = now - waiter.submitted
+        self.tally.admitted(waited)
+        waiter.begin(waiter.lane, notes, now, waited)
+        if waiter is self._passing:
+            return
+        self._released[waiter.host] += 1
+        self.queued -= 1
+        if waiter.deadline < NEVER:
+            self._deadlines.left()
+        self._news.append(waiter)
+        if self.listeners:
+            self._news.append(_admitted(waiter))
+
     def _conclude(self, now: int) -> None:
-        """Make reservations of what was granted, and set the timer. Last thing under the lock where anyone waits."""
+        """Turn away who is too late, and set the timer. Last thing under the lock where anyone waits."""
         while (late := self._deadlines.pop_due(now) or self._dispatcher.pop_doomed()) is not None:
             self._fail(late, self._unattainable(late.lane, late, now), now)
-        granted = self._dispatcher.granted
-        for host, number in Counter(waiter.host for waiter in granted).items():
+        for host, number in self._released.items():
             self._timer.left(host, number)
-        self.queued -= len(granted)
-        for waiter in granted:
-            if waiter.deadline < NEVER:
-                self._deadlines.left()
-            waiter.reservation = self._reserve(waiter.lane, waiter, waiter.notes, now, now - waiter.submitted)
-            self._news.append(waiter)
-            if self.listeners:
-                self._news.append(_admitted(waiter.reservation))
-        granted.clear()
+        self._released.clear()
         if self._idlers and self._idle:
             self._news.extend(self._idlers)
             self._idlers.clear()

@@ -22,7 +22,7 @@ either has an instant at which it is tried again, or waits for a release, an ans
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from scheduler.core.bucket import NEVER
@@ -42,11 +42,14 @@ _Entry = tuple[Key, int, Lane]
 class Dispatcher:
     """Decides who goes next. Not thread-safe; every method is called under the admission's lock."""
 
-    __slots__ = ("_claims", "_doomed", "_instants", "_lines", "_number", "_scheduled", "granted")
+    __slots__ = ("_claims", "_doomed", "_grant", "_instants", "_lines", "_number", "_scheduled")
 
-    def __init__(self) -> None:
-        self.granted: list[Waiter] = []
-        """Waiters to be let through, in order; whoever takes them charges nothing more."""
+    def __init__(self, grant: Callable[[Waiter, tuple[int, ...], int], None]) -> None:
+        """Begin with nobody: *grant* is called with each who may go, what his tickets are made of, and the instant.
+
+        He is charged by then.
+        """
+        self._grant = grant
         self._lines: dict[Blocker, list[_Entry]] = {}
         self._claims: dict[Account, list[Lane]] = {}
         self._instants: list[tuple[int, int, Blocker]] = []
@@ -155,8 +158,7 @@ class Dispatcher:
             if lane.claimant is not None:
                 freed += self._unclaim(lane)
             promoted = lane.pop(head)
-            self.granted.append(head)
-            head.notes = lane.spend(head.charge, now)
+            self._grant(head, lane.spend(head.charge, now), now)
             if promoted:
                 self._look_again(lane, ready)
         else:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from scheduler.core.budget import tickets_of
+from scheduler.core.budget import Draw, tickets_of
 from scheduler.core.quota import Charge
 from scheduler.core.reconcile import Ticket
 from scheduler.errors import ReservationClosed
@@ -13,6 +13,9 @@ from scheduler.providers.base import Outcome, Reading, Usage
 if TYPE_CHECKING:
     from scheduler.engine.admission import Admission
     from scheduler.engine.lane import Lane
+
+
+_NOT_BEGUN = ""
 
 
 class Reservation:
@@ -40,35 +43,44 @@ class Reservation:
         "waited",
     )
 
-    def __init__(
-        self,
-        admission: "Admission",
-        lane: "Lane",
-        model: str,
-        charge: Charge,
-        notes: tuple[int, ...],
-        now: int,
-        waited: int,
-        endpoint: str = "",
-    ) -> None:
-        """Made by the admission when it grants."""
+    lane: "Lane"
+    waited: int
+    """Nanoseconds that the request waited for its turn."""
+    outcome: Outcome | None
+    answered: bool
+    """Whether it has been told what the provider answered."""
+    draws: tuple[Draw, ...]
+    notes: tuple[int, ...]
+    at: int
+    sent: int
+    _tickets: list[Ticket] | None
+
+    def __init__(self, admission: "Admission", model: str, charge: Charge, endpoint: str) -> None:
+        """Describe what is to be reserved; the admission begins it."""
         self._admission = admission
-        self.lane = lane
         self.model = model
         self.charge = charge
-        self.draws = lane.draws
-        self.notes = notes
-        self._tickets: list[Ticket] | None = None
-        self.at = self.sent = now
-        self.waited = waited
-        """Nanoseconds that the request waited for its turn."""
         self.endpoint = endpoint
         """Path that it is sent to, or "" where nobody said."""
-        self.outcome: Outcome | None = None
+        self.ended_by: str | None = _NOT_BEGUN
+
+    def begin(self, lane: "Lane", notes: tuple[int, ...], now: int, waited: int) -> None:
+        """Begin it: *lane* has been charged, and *notes* say what."""
+        self.lane = lane
+        self.draws = lane.draws
+        self.notes = notes
+        self._tickets = None
+        self.at = self.sent = now
+        self.waited = waited
+        self.outcome = None
         self.answered = False
-        """Whether it has been told what the provider answered."""
-        self.ended_by: str | None = None
+        self.ended_by = None
         self._open = True  # deleted by whoever ends it: of two threads, one
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has been granted, be it that it has ended since."""
+        return self.ended_by != _NOT_BEGUN
 
     @property
     def tickets(self) -> list[Ticket]:
@@ -129,17 +141,22 @@ class Reservation:
 
     def _still_open(self) -> None:
         if self.ended_by is not None:
-            raise ReservationClosed(self.ended_by)
+            raise self._closed(self.ended_by)
 
     def _end(self, how: str, usage: Usage | None) -> None:
         try:
             del self._open
         except AttributeError:
-            raise ReservationClosed(self.ended_by or how) from None
+            raise self._closed(how if self.ended_by is None else self.ended_by) from None
         self.ended_by = how
         self._admission.ended(self, usage)
 
-    def close(self, error: BaseException | None) -> None:
+    def _closed(self, ended_by: str) -> Exception:
+        if ended_by == _NOT_BEGUN:
+            return RuntimeError("nothing is reserved yet: enter it first, with `async with` or `with`")
+        return ReservationClosed(ended_by)
+
+    def leave(self, error: BaseException | None) -> None:
         """End it if nobody has: an error makes the outcome unknown. The charge is kept either way."""
         if self.ended_by is None:
             if error is not None and self.outcome is None:
@@ -152,7 +169,7 @@ class Reservation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close(error)
+        self.leave(error)
 
     def __del__(self) -> None:
         if self.ended_by is None:

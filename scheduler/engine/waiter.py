@@ -12,7 +12,7 @@ bare future takes 10, and releasing it 6, whatever the queue's length.
 
 from collections.abc import Awaitable, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from scheduler.core.bucket import NEVER
 from scheduler.core.quota import Charge
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from scheduler.errors import SchedulerError
 
 
-class Waiter(Generator[Any, Any, Reservation]):
-    """Waits for a request's turn, and holds its reservation while the block lasts.
+class Waiter(Reservation, Generator[Any, Any, Reservation]):
+    """Waits for a request's turn, and is its reservation then.
 
     Where nothing waits, entering is not a checkpoint: it neither yields to other tasks nor notices a cancellation,
     which is delivered at the next await inside the block. Where something waits, a cancelled task leaves the queue, and
@@ -36,33 +36,24 @@ class Waiter(Generator[Any, Any, Reservation]):
     """
 
     __slots__ = (
-        "_admission",
         "_asleep",
         "arrival",
-        "charge",
         "deadline",
-        "endpoint",
         "entered",
         "error",
         "host",
-        "lane",
-        "model",
-        "notes",
         "place",
         "priority",
         "project",
-        "reservation",
         "slot",
         "submitted",
         "tenant",
         "timeout",
     )
 
-    lane: "Lane"
     host: AsyncHost | ThreadHost
     submitted: int
     slot: Any
-    notes: tuple[int, ...]
 
     def __init__(
         self,
@@ -90,18 +81,14 @@ class Waiter(Generator[Any, Any, Reservation]):
             arrival: Its place in the order of arrival, if it has one already, or 0.
             endpoint: Path that it is sent to, or "".
         """
-        self._admission = admission
-        self.model = model
+        super().__init__(admission, model, charge, endpoint)
         self.project = project
-        self.charge = charge
         self.priority = priority
         self.tenant = tenant
         self.timeout = timeout
         self.arrival = arrival
-        self.endpoint = endpoint
         self.entered = False
         self.place: Any = None  # in the queue
-        self.reservation: Reservation | None = None
 
     def queue(self, lane: "Lane", arrival: int, now: int) -> None:
         """Become one of those who wait in *lane*, from *now* on."""
@@ -129,14 +116,12 @@ class Waiter(Generator[Any, Any, Reservation]):
     # ---- in a task
 
     def __aenter__(self) -> Awaitable[Reservation]:
-        reservation = self._enter(blocking=False)
-        return self if reservation is None else _at_once(reservation)
+        return _at_once(self) if self._enter(blocking=False) else self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self.reservation is not None
-        self.reservation.close(error)
+        self.leave(error)
 
     def __await__(self) -> Generator[Any, Any, Reservation]:
         return self
@@ -167,10 +152,9 @@ class Waiter(Generator[Any, Any, Reservation]):
 
     # ---- in a thread
 
-    def __enter__(self) -> Reservation:
-        reservation = self._enter(blocking=True)
-        if reservation is not None:
-            return reservation
+    def __enter__(self) -> Self:
+        if self.begun or self._enter(blocking=True):
+            return self
         assert isinstance(self.host, ThreadHost)
         try:
             self.host.sleep(self)
@@ -179,23 +163,17 @@ class Waiter(Generator[Any, Any, Reservation]):
             raise
         return self._decided()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        assert self.reservation is not None
-        self.reservation.close(error)
-
-    def _enter(self, *, blocking: bool) -> Reservation | None:
+    def _enter(self, *, blocking: bool) -> bool:
         if self.entered:
             raise RuntimeError("one reserve() is for one attempt: call it again for the next")
         self.entered = True
         return self._admission.enter(self, blocking=blocking)
 
-    def _decided(self) -> Reservation:
+    def _decided(self) -> Self:
+        self._asleep = None
         if self.error is not None:
             raise self.error
-        assert self.reservation is not None
-        return self.reservation
+        return self
 
 
 async def _at_once(reservation: Reservation) -> Reservation:

@@ -35,7 +35,7 @@ def test_it_ends_once(first: str, word: str) -> None:
         assert caught.value.ended_by == word
     with pytest.raises(ReservationClosed):
         reservation.learn(reservation._admission.provider.read(200, {}, None))
-    reservation.close(None)
+    reservation.leave(None)
 
 
 class _Ticking:

@@ -40,7 +40,7 @@ class Judge(World):
     def check(self) -> None:
         """Follow what the scheduler has done since the last look."""
         levels = self.levels()  # as they are after all of it: what was granted comes on top
-        granted = [self.asks[waiter] for waiter in self.woken if waiter.reservation is not None]
+        granted = [self.asks[waiter] for waiter in self.woken if waiter.begun]
         for ask in [*granted, *([self.at_once] if self.at_once else [])]:
             for tap in ask.aisle.taps:
                 levels[tap] += tap.units(ask) * tap.scale
@@ -50,7 +50,7 @@ class Judge(World):
             self._granted(ask, levels)
         for waiter in self.woken:
             ask = self.asks[waiter]
-            if waiter.reservation is None:
+            if not waiter.begun:
                 self.leave(ask)
                 self._failed(ask)
                 continue
@@ -72,8 +72,8 @@ class Judge(World):
         if self.shape.trusting:
             assert not self.lacking(ask, levels), "a grant is covered by every tap of its lane"
             self._nobody_better(ask, levels)
-        ask.reservation, ask.waiter.reservation = ask.waiter.reservation, None
-        assert ask.reservation is not None
+        ask.reservation = ask.waiter
+        del ask.waiter  # or it would never expire
         ask.granted_at = self.now
         ask.found = {tap: levels[tap] for tap in ask.aisle.taps}
         self.flying.append(ask)

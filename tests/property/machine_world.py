@@ -190,10 +190,10 @@ class World:
         """Submit a request as a thread does that then sleeps."""
         bench = Bench(self.clock, self.woken)
         ask.waiter.entered = True
-        if self.admission._enter(ask.waiter, lambda: bench) is None:
-            self._queue(ask)
-        else:
+        if self.admission._enter(ask.waiter, lambda: bench):
             self.at_once = ask
+        else:
+            self._queue(ask)
 
     def try_now(self, ask: Ask) -> None:
         """Submit a request that is not to wait; behind others it may stand in the queue for a moment all the same."""
@@ -201,11 +201,11 @@ class World:
         try:
             self.admission.try_now(ask.waiter)
         except BaseException:
-            if hasattr(ask.waiter, "lane"):
+            if hasattr(ask.waiter, "submitted"):
                 self._queue(ask)
                 self.leave(ask)
             raise
-        if hasattr(ask.waiter, "lane"):
+        if hasattr(ask.waiter, "submitted"):
             self._queue(ask)
             self.woken.append(ask.waiter)
         else:

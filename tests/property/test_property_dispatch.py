@@ -28,7 +28,7 @@ class Hall:
 
     def __init__(self, own: int, shared: list[Quota], lanes: list[tuple[int, ...]], quota: Quota) -> None:
         self.now = 0
-        self.dispatcher = Dispatcher()
+        self.dispatcher = Dispatcher(self.grant)
         names = [f"own {index}" for index in range(own)] + [f"shared {index}" for index in range(len(shared))]
         self.scopes = [
             Scope(
@@ -68,7 +68,6 @@ class Hall:
         self.flying.remove(waiter)
         for scope in waiter.lane.scopes:
             scope.gate.flying -= 1
-        assert waiter.notes is not None
         for ticket in tickets_of(waiter.lane.draws, waiter.charge, waiter.submitted, waiter.notes):
             ticket.account.release(ticket, self.now)
             ticket.account.answered(ticket, waiter.submitted, self.now, None, 0)
@@ -89,15 +88,15 @@ class Hall:
         self.dispatcher.changed([*stops, scope.gate, *scope.accounts], self.now)
         self.collect()
 
+    def grant(self, waiter: Waiter, notes: tuple[int, ...], now: int) -> None:
+        assert self.waiting.pop(waiter.arrival) is waiter, "granted once, and only who waits"
+        assert len(notes) == NOTES * len(waiter.lane.draws)
+        waiter.notes = notes
+        waiter.submitted = now
+        self.granted.append(waiter)
+        self.flying.append(waiter)
+
     def collect(self) -> None:
-        for waiter in self.dispatcher.granted:
-            assert self.waiting.pop(waiter.arrival) is waiter, "granted once, and only who waits"
-            assert waiter.notes is not None
-            assert len(waiter.notes) == NOTES * len(waiter.lane.draws)
-            waiter.submitted = self.now
-            self.granted.append(waiter)
-            self.flying.append(waiter)
-        self.dispatcher.granted.clear()
         for waiter in self.waiting.values():
             assert waiter.lane.queue, "nobody is forgotten"
         assert sum(len(lane.queue) for lane in self.lanes) == len(self.waiting)
