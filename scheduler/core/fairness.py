@@ -47,22 +47,22 @@ _SMALL = 64
 class Weights:
     """The weights of tenants, of which those not named have 1, the floor of the lowest class, and the virtual time."""
 
-    __slots__ = ("_of", "floor", "now")
+    __slots__ = ("floor", "now", "of_named")
 
     def __init__(self, weights: Mapping[str, float] | None = None, floor: float = FLOOR) -> None:
         """Begin with *weights*, all above 0, and a *floor* from 0 to 1."""
-        self._of: dict[str, int] = {}
+        self.of_named: dict[str, int] = {}
         self.floor = round(1000 * floor)
         self.now = 0
         self.change(weights or {})
 
     def change(self, weights: Mapping[str, float]) -> None:
         """Go on with other weights; they count from the next request on."""
-        self._of = {tenant: max(1, round(weight * UNIT)) for tenant, weight in weights.items()}
+        self.of_named = {tenant: max(1, round(weight * UNIT)) for tenant, weight in weights.items()}
 
     def of(self, tenant: str) -> int:
         """Return a tenant's weight in thousandths."""
-        return self._of.get(tenant, UNIT)
+        return self.of_named.get(tenant, UNIT)
 
 
 class Tenant:
@@ -96,7 +96,7 @@ class Turns:
     def enter(self, name: str, now: int) -> Tenant:
         """Return a tenant that begins to wait in a lane where whoever went last started at *now*."""
         if not self._waiting:
-            self._catch_up(0)
+            self._catch_up()
         tenant = self._tenants.get(name)
         if tenant is None:
             if len(self._tenants) >= self._sweep:
@@ -118,15 +118,22 @@ class Turns:
 
     def served(self, tenant: Tenant, cost: int) -> None:
         """Move a tenant on that has been served *cost* nanoseconds."""
-        self.now = max(self.now, tenant.start)
-        tenant.start += cost * UNIT // self._weights.of(tenant.name)
-        self._latest = max(self._latest, tenant.start)
-        self._catch_up(HORIZON)
-        self._weights.now = max(self._weights.now, self.now + self.offset)
+        weights = self._weights
+        start = tenant.start
+        if start > self.now:  # noqa: PLR1730 -- every request comes by here: a call costs more than this line
+            self.now = start
+        tenant.start = start = start + cost * UNIT // weights.of_named.get(tenant.name, UNIT)
+        if start > self._latest:  # noqa: PLR1730 -- as above
+            self._latest = start
+        now, least = self.now, weights.now - HORIZON
+        if now + self.offset < least:
+            self.offset = least - now
+        elif now + self.offset > weights.now:
+            weights.now = now + self.offset
 
-    def _catch_up(self, horizon: int) -> None:
-        """Move all up together if they have fallen behind the virtual time by more than *horizon*."""
-        self.offset = max(self.offset, self._weights.now - horizon - self.now)
+    def _catch_up(self) -> None:
+        """Move all up together to the virtual time, if they have fallen behind."""
+        self.offset = max(self.offset, self._weights.now - self.now)
 
     def _forget(self) -> None:
         """Forget the tenants that would begin anew anyway."""
@@ -139,11 +146,13 @@ class Turns:
 class Fairness:
     """The turns of all priorities in one scope, and the credit of the lowest."""
 
-    __slots__ = ("_lowest", "_turns", "_waiting", "credit", "weights")
+    __slots__ = ("_lowest", "_turns", "_waiting", "credit", "promoted", "weights")
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
         self.credit: int | None = None  # thousandths of nanoseconds; None while nobody is above anybody
+        self.promoted: int | None = None
+        """The priority whose requests may go before all but interactive ones, or None."""
         self._turns: dict[int, Turns] = {}
         self._lowest = 0  # of the priorities that wait
         self._waiting: dict[int, int] = {}  # lanes in which anyone waits, by priority
@@ -161,6 +170,7 @@ class Fairness:
         """Requests of a priority wait in one more lane."""
         self._waiting[priority] = self._waiting.get(priority, 0) + 1
         self._lowest = max(self._waiting)
+        self._see_promoted()
 
     def left(self, priority: int) -> None:
         """Requests of a priority wait in one lane fewer."""
@@ -172,13 +182,7 @@ class Fairness:
             self._lowest = max(self._waiting, default=0)
             if len(self._waiting) < 2:  # noqa: PLR2004 -- nobody is above anybody
                 self.credit = None
-
-    @property
-    def promoted(self) -> int | None:
-        """The priority whose requests may go before all but interactive ones, or None."""
-        if self.credit is None or self.credit <= 0:
-            return None
-        return self._lowest if self._lowest > PROMOTED else None
+            self._see_promoted()
 
     def served(self, priority: int, cost: int) -> bool:
         """Account for a request of *cost* nanoseconds, and return whether the lowest class may go now and might not.
@@ -188,6 +192,13 @@ class Fairness:
         if len(self._waiting) == 1:  # nobody is above anybody
             return False
         before = -1000 * cost if self.credit is None else self.credit
-        self.credit = before + cost * self.weights.floor - (1000 * cost if priority == self._lowest else 0)
-        self.credit = min(self.credit, HORIZON * self.weights.floor)
-        return before <= 0 < self.credit
+        credit = before + cost * self.weights.floor
+        if priority == self._lowest:
+            credit -= 1000 * cost
+        self.credit = credit = min(credit, HORIZON * self.weights.floor)
+        self._see_promoted()
+        return before <= 0 < credit
+
+    def _see_promoted(self) -> None:
+        owed = self.credit is not None and self.credit > 0
+        self.promoted = self._lowest if owed and self._lowest > PROMOTED else None

@@ -6,7 +6,6 @@ ends come back (``learn``, ``ended``) and free others. See ``monitor`` for the l
 
 import contextlib
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count, islice
@@ -79,7 +78,7 @@ class Admission(Monitor):
         """All lanes; to be looked at under ``look``."""
         self._dispatcher = Dispatcher(self._grant)
         self._passing: Waiter | None = None  # who is queued for a moment, and does not sleep
-        self._released: Counter[Host] = Counter()  # who was granted, by where they sleep
+        self._released: dict[Host, int] = {}  # who was granted, by where they sleep
         self._learner = Learner(provider, book, Backoff(), chance)
         self.charges = self._learner.charges
         self._timer = Timer(self._tick, self._timer_lost)
@@ -433,7 +432,7 @@ class Admission(Monitor):
         waiter.begin(waiter.lane, notes, now, waited)
         if waiter is self._passing:
             return
-        self._released[waiter.host] += 1
+        self._released[waiter.host] = self._released.get(waiter.host, 0) + 1
         self.queued -= 1
         if waiter.deadline < NEVER:
             self._deadlines.left()

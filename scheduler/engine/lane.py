@@ -83,9 +83,10 @@ class Lane:
     def cost(self, charge: Charge) -> int:
         """Return the nanoseconds in which the scarcest limit brings a charge; where none is known, 1 ms a token."""
         cost = 0
-        for position, price in self._prices:  # every request comes by here: no generator
+        for position, price in self._prices:  # every request comes by here: no calls
             part = charge[position] * price
-            cost = max(cost, part)
+            if part > cost:  # noqa: PLR1730 -- as above
+                cost = part
         return cost or (charge.tokens or charge.images or charge.requests) * _UNPRICED
 
     def pop(self, head: Waiter) -> bool:
