@@ -166,7 +166,7 @@ async def park_and_release(number: int, tenants: int = 1) -> dict[str, float]:
     parked = time.perf_counter()
     assert scheduler.statistics().queued == number
     released = time.perf_counter()
-    clock.instant += 1_200_000_000  # what the cushion keeps back
+    clock.instant += 1_000_000_000  # what the cushion keeps back
     clock.instant += 600_000_000 if tenants > 1 else 0  # and the kept share
     decided = 0.0
     for _ in range(STEPS):
