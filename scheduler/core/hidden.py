@@ -49,7 +49,7 @@ _DRAIN = 990  # thousandths of the refill: what noise in the charges owes is pai
 _BLEND = 4  # part of the way to a newly measured size
 _SPARE_LEAST, _SPARE_FIRST, _SPARE_MOST = 100_000_000, 150_000_000, 850_000_000
 _SPARE_PART = 2  # of the slice at most, where that is more
-_SPARE_STEP = 60_000_000  # for each event
+_SPARE_STEP, _SPARE_STEPS = 60_000_000, 6  # for each event: so much, or this part of what is spared already
 _EVENTS, _EVENTS_MORE = 1, 5  # in a thousand answers, and how many more where the most is spared
 _QUIET, _QUIET_MOST, _STEP = 10 * MINUTE, 160 * MINUTE, 30 * SECOND
 _LEAST_RATE = 100
@@ -165,7 +165,7 @@ class Hidden:
         elif event and self._before:
             self.size = min(self.size, self._before)  # the test has failed
         elif event:
-            self._narrow(wait, now)
+            self._narrow(charge, wait, now)
         if wait is not None:
             if self.refusals:
                 self._blend(size, charge + self.spare * self.rate)
@@ -178,6 +178,10 @@ class Hidden:
             self._before = 0
             self._tests_at = now + self._quiet
 
+    @property
+    def _step(self) -> int:
+        return max(_SPARE_STEP, self.spare // _SPARE_STEPS)
+
     def _likely(self, size: int, wait: int | None) -> int:
         second = self._whole * SECOND
         if wait is None:
@@ -188,9 +192,10 @@ class Hidden:
         """Go a part of the way to a measured *size*; within *noise* of the charge it only says: no more."""
         self.size += ((size if size > noise else min(self.size, noise)) - self.size) // _BLEND
 
-    def _narrow(self, wait: int | None, now: int) -> None:
+    def _narrow(self, charge: int, wait: int | None, now: int) -> None:
         """A request that was to fit came too early: arrival is less even than was thought, or the slice shorter."""
-        self.spare = min(self.spare + _SPARE_STEP, max(_SPARE_MOST, self.size // (_SPARE_PART * self.rate)))
+        most = max(_SPARE_MOST, self.size // (_SPARE_PART * self.rate), charge // self.rate)
+        self.spare = max(self.spare, min(self.spare + self._step, most))
         if wait is not None:
             return
         if now >= self._refused_at + _SOON:
@@ -209,7 +214,7 @@ class Hidden:
         if sent >= self._refused_at:
             self.repeated = 0
         events = _EVENTS + _EVENTS_MORE * self.spare**2 // _SPARE_MOST**2
-        self.spare = max(_SPARE_LEAST, self.spare - _SPARE_STEP * events // 1000)
+        self.spare = max(_SPARE_LEAST, self.spare - self._step * events // 1000)
         if self.permille < _DRAIN and now >= self._climbed_at + self._every:
             self._advance(now)
             self._climbed_at = now
