@@ -201,6 +201,8 @@ OTHERS = [
         compared=((0.0, 10.0), (10.0, 150.0), (150.0, 300.0), (300.0, 450.0)),
         kept=True,
     ),
+    Case("busy: 3,000,000 a minute, one at a time at the door", {"door": 0.01}, limit=3_000_000, requests=9_000),
+    Case("busy, starts empty", {"door": 0.01, "start": 0.0}, limit=3_000_000, requests=9_000),
     Case("slices smaller than a request", {"slices": 0.1}),
     Case("slices of requests and tokens, x1.25", {"slices": {"rpm": 1.0, "tpm": 1.0}, "factor": 1.25}),
 ]

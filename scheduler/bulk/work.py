@@ -42,12 +42,27 @@ class Work:
                     units[account] = units.get(account, 0) + account.charge_for(sums[position])
         if not any(account.bucket.quota.window for account in units):
             return None
-        return max(_seconds(account, amount, full=full, latency=latency) for account, amount in units.items())
+        if full:
+            return max(_from_full(account, amount, latency or 0.0) for account, amount in units.items())
+        return admission.look(lambda now: max(_from_now(*each, latency or 0.0, now) for each in units.items()))
 
 
-def _seconds(account: Account, units: int, *, full: bool, latency: float | None) -> float:
+def _from_full(account: Account, units: int, latency: float) -> float:
+    """The seconds until *units* have gone, from a bucket that is full, just before its next window opens."""
+    quota = account.bucket.quota
+    if quota.refill is Refill.RELEASE:
+        return max(0.0, (units / quota.amount - 1) * latency)
+    window = quota.window / SECOND
+    missing = max(0, units - quota.burst)
+    if quota.refill is Refill.CONTINUOUS:
+        return missing / quota.amount * window
+    turns = -(-missing // quota.amount)
+    return (turns - (quota.refill is Refill.FIXED and turns > 0)) * window
+
+
+def _from_now(account: Account, units: int, latency: float, now: int) -> float:
+    """The seconds until *units* have gone, with what lies in the bucket now."""
     bucket = account.bucket
-    level = bucket.capacity if full else bucket.level
-    quota = bucket.quota
-    window = (latency or 0.0) if quota.refill is Refill.RELEASE else quota.window / SECOND
-    return max(0.0, (units - level / bucket.scale) / quota.amount * window)
+    if bucket.quota.refill is Refill.RELEASE:
+        return max(0.0, (units - bucket.level) / bucket.quota.amount * latency)
+    return max(0, bucket.drained_at(units, now) - now) / SECOND

@@ -55,6 +55,8 @@ async def handle(state: State, wire: Wire) -> None:
     luck = Luck(state.world, name, state.tries[name])
     state.tries[name] += 1
     await _sleep(luck.there)
+    if state.world.door:
+        await _sleep(state.door())
     now = state.now()
     state.tally.arrival(now)
     scopes = state.enforcer.scopes_of(call.model, wire.header(b"openai-project"))

@@ -28,6 +28,13 @@ class State:
         self.tries: Counter[bytes] = Counter()
         self.start: int | None = None
         self._last = 0
+        self._door_free = 0
+
+    def door(self) -> float:
+        """Return the seconds until a request is let in that has come to the door now."""
+        now = self.now()
+        self._door_free = max(now, self._door_free) + round(self.world.door * SECOND)
+        return (self._door_free - now) / SECOND
 
     def now(self) -> int:
         """Return nanoseconds since the start, which is now if there was none; it never goes back."""

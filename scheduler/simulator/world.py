@@ -69,6 +69,8 @@ class World:
         latency_per_token: Seconds for each token of output, in addition.
         network: Median seconds of one way over the network, in addition.
         network_sigma: Sigma of its logarithm.
+        door: Seconds that each request takes to be let in, one at a time, in the order in which they came; who comes
+            meanwhile waits on his way, as on a busy machine.
         output: Median tokens of output of one choice, before ``max_tokens`` cuts it.
         output_sigma: Sigma of its logarithm.
         stream_chunks: Most pieces of content in a stream, for one choice.
@@ -122,6 +124,7 @@ class World:
     latency_per_token: float = 0.0
     network: float = 0.0
     network_sigma: float = 0.0
+    door: float = 0.0
     output: float = 40.0
     output_sigma: float = 0.0
     stream_chunks: int = 8

@@ -17,6 +17,16 @@ MODELS = ("gpt-5-mini", "gpt-4o", "other")
 WINDOWS = {"m": 60, "d": 86_400}
 
 
+class StoppedClock:
+    """Forty seconds past the minute."""
+
+    def now(self) -> int:
+        """Return the instant in nanoseconds."""
+        return 40 * SECOND
+
+    wall = now
+
+
 def work_of(*charges: tuple[str, int]) -> Work:
     work = Work()
     for model, tokens in charges:
@@ -60,6 +70,24 @@ def test_concurrency_lets_through_as_many_in_the_time_of_an_answer() -> None:
     scheduler = Scheduler(limits={"*": {"rpm": 1_000}}, concurrency=10)
     assert work.seconds_needed(scheduler.admission, full=True, latency=2.0) == pytest.approx(18.0)
     assert work.seconds_needed(scheduler.admission, full=True) == 0
+
+
+@pytest.mark.parametrize(("requests", "fixed", "sliding"), [(10, 0, 0), (11, 0, 60), (20, 0, 60), (25, 60, 120)])
+def test_windows_that_open_at_once_are_counted_whole(requests: int, fixed: float, sliding: float) -> None:
+    """Ten a minute: eleven need a second window, which opens at once at best where instants are fixed."""
+    work = work_of(*[("gpt-4o", 10)] * requests)
+    on_the_minute = {"rpm": {"amount": 10, "resets": "on the minute"}}
+    assert needed(work, {"*": on_the_minute}) == fixed  # type: ignore[dict-item]  # limits may be tables
+    assert needed(work, {"*": {"rpm": {"amount": 10, "refill": "sliding"}}}) == sliding  # type: ignore[dict-item]  # same
+
+
+def test_a_window_that_is_open_is_counted_from_now() -> None:
+    """What lies in it goes at once, and the rest when the next ones open."""
+    scheduler = Scheduler(limits={"*": {"rpm": {"amount": 10, "resets": "on the minute"}}}, clock=StoppedClock())
+    work = work_of(*[("gpt-4o", 10)] * 25)
+    seconds = work.seconds_needed(scheduler.admission, full=False)
+    assert seconds is not None
+    assert 80 <= seconds < 95
 
 
 def test_what_lies_in_the_buckets_now_counts() -> None:

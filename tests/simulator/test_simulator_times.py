@@ -52,6 +52,14 @@ def test_the_network_takes_time_both_ways() -> None:
     assert report["first_arrival"] == pytest.approx(float(str(report["started"])))
 
 
+def test_at_a_narrow_door_who_comes_later_waits_on_his_way() -> None:
+    """One at a time and half a second each, in the order in which they came; the limits are asked behind the door."""
+    simulator = Simulator(World(limits={"*": {"rpm": 60}}, start={"rpm": 0.05}, door=0.5, latency=1.0))
+    answers = timed(simulator, *[chat(f"question {number}") for number in range(4)], apart=0.1)
+    assert [at for at, _ in answers] == pytest.approx([1.5, 2.0, 2.5, 3.0])
+    assert [answer.headers["x-ratelimit-remaining-requests"] for _, answer in answers] == ["2", "2", "1", "1"]
+
+
 def test_latency_is_lognormal_about_its_median() -> None:
     """Half of the answers take longer than the median, and the spread is the sigma that was set."""
     bodies = [chat(f"question {number}") for number in range(400)]
