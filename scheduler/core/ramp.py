@@ -126,6 +126,11 @@ class Ramp:
     def _size(self) -> int:
         return self.rate * self._breadth
 
+    @property
+    def a_minute(self) -> int:
+        """The weight that it lets through in a minute: tokens, where all requests tell them."""
+        return self.rate * 60 // _RATE
+
     def weigh(self, charge: Charge) -> int:
         """Return what a request counts here."""
         return charge[self._position] + self._each * charge.requests

@@ -29,6 +29,8 @@ class ScopeStatistics:
         in_flight: Requests let through and not ended.
         queued: Requests that wait in its lanes.
         paused: Whether its gate is closed or probing.
+        ramp: Tokens a minute that it may send since its provider said that it grew too fast, requests that tell none
+            weighing as the mean of those that do; None where it may send what its limits let through.
         configured: Whether somebody named it, rather than a request's body.
     """
 
@@ -41,6 +43,7 @@ class ScopeStatistics:
     in_flight: int
     queued: int
     paused: bool
+    ramp: int | None
     configured: bool
 
     @classmethod
@@ -56,6 +59,7 @@ class ScopeStatistics:
             in_flight=scope.flying,
             queued=sum(len(lane.queue) for lane in scope.lanes),
             paused=not scope.gate.is_open,
+            ramp=None if scope.ramp is None else scope.ramp.a_minute,
             configured=scope.configured,
         )
 

@@ -119,6 +119,7 @@ def _by_scope(seen: Statistics) -> Iterator[Metric]:
     flying: Counter[tuple[str, ...]] = Counter()
     ignored: Counter[tuple[str, ...]] = Counter()
     paused: Counter[tuple[str, ...]] = Counter()
+    ramps: Counter[tuple[str, ...]] = Counter()
     for scope in seen.scopes:
         place = _place(scope)
         for outcome, number in scope.outcomes.items():
@@ -127,11 +128,15 @@ def _by_scope(seen: Statistics) -> Iterator[Metric]:
         flying[place] += scope.in_flight
         ignored[place] += scope.ignored_headers
         paused[place] += scope.paused
+        if scope.ramp is not None:
+            ramps[place] += scope.ramp
     yield _family(CounterMetricFamily, "requests", "Attempts by outcome.", (*_PLACE, "outcome"), requests)
     yield _family(GaugeMetricFamily, "scope_queued", "Requests that wait, by scope.", _PLACE, queued)
     yield _family(GaugeMetricFamily, "scope_in_flight", "Requests in flight, by scope.", _PLACE, flying)
     yield _family(CounterMetricFamily, "ignored_headers", "Header fields that were not believed.", _PLACE, ignored)
     yield _family(GaugeMetricFamily, "paused", "Scopes that are closed or probing.", _PLACE, paused)
+    words = "Tokens a minute that a scope may send that grew too fast, while its ramp holds it back."
+    yield _family(GaugeMetricFamily, "ramp_tokens_per_minute", words, _PLACE, ramps)
 
 
 def _by_bucket(seen: Statistics) -> Iterator[Metric]:

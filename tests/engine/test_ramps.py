@@ -267,6 +267,8 @@ def test_those_who_wait_for_a_ramp_stand_in_one_line(on_virtual_time: Run) -> No
             await anyio.sleep(0.1)
             lanes = scheduler.statistics().lanes
             assert {lane.blocked_by for lane in lanes} == {"ramp"}
+            (allowed,) = [scope.ramp for scope in scheduler.statistics().scopes if scope.name == "m"]
+            assert allowed == pytest.approx(60e-6 * scheduler.steps, rel=0.01)
             outlooks = {outlook.priority: outlook for outlook in scheduler.waiting()}
             assert {outlook.quota for outlook in outlooks.values()} == {"ramp"}
             debt = 80_000e6 / scheduler.steps - 1.2

@@ -13,6 +13,25 @@ from scheduler.engine import scopes
 from scheduler.testing import Recorder, run
 
 
+def test_a_ramp_is_scraped_while_it_holds_back() -> None:
+    """Tokens a minute for the scope that grew too fast, and nothing for others."""
+    registry = CollectorRegistry()
+
+    async def main() -> None:
+        scheduler = Recorder(limits={"a": {"tpm": 6_000}, "b": {"tpm": 6_000}}, registry=registry)
+        with scheduler.reserve_nowait("a", tokens=600) as reservation:
+            scheduler.reserve_nowait("b", tokens=600).settle()
+            reservation.observe({}, 429, b'{"error": {"message": "You grew too fast.", "code": "slow_down"}}')
+        ramps = {scope.name: scope.ramp for scope in scheduler.statistics().scopes}
+        samples = scraped(registry)
+        assert ramps["a"] is not None
+        assert at(samples, "ramp_tokens_per_minute", scope="a", project="") == ramps["a"] > 0
+        assert ramps["b"] is None
+        assert ("scheduler_ramp_tokens_per_minute", (("project", ""), ("scope", "b"))) not in samples
+
+    run(main)
+
+
 def test_a_scrape_equals_the_statistics() -> None:
     """Every counter and gauge is the engine's own number."""
     registry = CollectorRegistry()
