@@ -7,8 +7,9 @@ head is one comparable key, so that heads of different lanes compare by it.
 So there are three levels: a few priorities, kept sorted; a heap of tenants by their starts; a heap of requests for
 each. A tenant's start moves on when one of its requests is served, here or in another lane of the scope. Starts never
 fall while a tenant waits, so the heap of tenants is repaired only where it is looked at: at its top. Waiters leave from
-the middle too, when they are cancelled; searching them would be O(n), so they lose their *place*, and are skipped when
-they come up. A heap that is half full of those is rebuilt, which is O(1) amortised.
+the middle too, when they are cancelled; searching them would be O(n), so their *place* is emptied, and skipped when it
+comes up. A heap that is half full of those is rebuilt, which is O(1) amortised. An emptied place holds nothing that
+others might wait to see forgotten.
 
 **Who stands where.** Each request can be told how many go before it: of its own tenant counted one by one, or by
 ``counts`` where they are more than 512; of the others what follows from the weights; and their charges as those of all
@@ -48,6 +49,18 @@ class Queued(Protocol):
 Item = TypeVar("Item", bound=Queued)
 
 
+class _Nobody:
+    """Stands in an emptied place. Whoever comes back to the heap that he has left goes before it or after it."""
+
+    def __lt__(self, other: object) -> bool:
+        return True
+
+    __gt__ = __lt__
+
+
+_NOBODY: Any = _Nobody()
+
+
 class _Place(Generic[Item]):
     """The requests of one tenant, of one priority."""
 
@@ -56,26 +69,26 @@ class _Place(Generic[Item]):
     def __init__(self, tenant: Tenant, weight: int) -> None:
         self.tenant = tenant
         self.weight = weight
-        self.heap: list[tuple[int, int, Item]] = []
+        self.heap: list[list[Any]] = []  # deadline, arrival and the item, or nobody
         self.live = 0
         self._counts: Counts | None = None  # while there are many
 
     def push(self, item: Item) -> None:
-        item.place = entry = (item.deadline, item.arrival, item)
+        item.place = entry = [item.deadline, item.arrival, item]
         heapq.heappush(self.heap, entry)
         self.live += 1
         if self._counts is not None:
             self._counts.add(item.arrival)
         elif self.live > _EXACT:
-            self._counts = Counts(entry[1] for entry in self.heap if entry[2].place is entry)
+            self._counts = Counts(entry[1] for entry in self.heap if entry[2] is not _NOBODY)
 
     def first(self) -> Item:
         """Return the first; there is one."""
         heap = self.heap
-        while (entry := heap[0])[2].place is not entry:
+        while (item := heap[0][2]) is _NOBODY:
             heapq.heappop(heap)
-        item: Item = entry[2]
-        return item
+        first: Item = item
+        return first
 
     def forget(self, item: Item) -> None:
         """Take an item out of the counts, and drop those who left if they are too many."""
@@ -85,23 +98,23 @@ class _Place(Generic[Item]):
             if self.live < _EXACT // 2:
                 self._counts = None
         if len(self.heap) > 2 * self.live + _SMALL:
-            self.heap = [entry for entry in self.heap if entry[2].place is entry]
+            self.heap = [entry for entry in self.heap if entry[2] is not _NOBODY]
             heapq.heapify(self.heap)
 
     def units_before(self, deadline: int, arrival: int, positions: Sequence[int]) -> list[int]:
         """Return the units, by position, of those who go before a request; nothing where they are too many to add."""
         if self._counts is not None:
             return []
-        mine = (deadline, arrival)
-        before = [entry[2].charge for entry in self.heap if entry[:2] < mine and entry[2].place is entry]
+        mine = [deadline, arrival]
+        before = [entry[2].charge for entry in self.heap if entry[2] is not _NOBODY and entry[:2] < mine]
         return [sum(charge[position] for charge in before) for position in positions]
 
     def before(self, deadline: int, arrival: int) -> int:
         """Return how many go before a request with that deadline and arrival."""
         if self._counts is not None:
             return self._counts.before(arrival)
-        mine = (deadline, arrival)
-        return sum(entry[2].place is entry and entry[:2] < mine for entry in self.heap)
+        mine = [deadline, arrival]
+        return sum(entry[2] is not _NOBODY and entry[:2] < mine for entry in self.heap)
 
 
 class _Class(Generic[Item]):
@@ -159,7 +172,7 @@ class Queue(Generic[Item]):
         """Iterate in no particular order."""
         for each in self._classes.values():
             for place in each.places.values():
-                yield from (entry[2] for entry in place.heap if entry[2].place is entry)
+                yield from (entry[2] for entry in place.heap if entry[2] is not _NOBODY)
 
     def push(self, item: Item) -> None:
         """Add an item. Arrivals are unique."""
@@ -200,6 +213,7 @@ class Queue(Generic[Item]):
     def remove(self, item: Item) -> None:
         """Remove an item that is in the queue, wherever it stands."""
         each = self._classes[item.priority]
+        item.place[2] = _NOBODY
         self._leave(each, each.places[item.tenant], item)
 
     def units(self, position: int) -> int:

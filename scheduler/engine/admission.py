@@ -390,8 +390,8 @@ class Admission(Monitor):
         waiter.lane.queue.remove(waiter)
         self.queued -= 1
         self._timer.left(waiter.host)
-        if waiter.deadline < NEVER:
-            self._deadlines.left()
+        if waiter.due is not None:
+            self._deadlines.left(waiter)
 
     def _fail(self, waiter: Waiter, error: SchedulerError, now: int) -> None:
         self._turn_away(waiter, error)
@@ -434,8 +434,8 @@ class Admission(Monitor):
             return
         self._released[waiter.host] = self._released.get(waiter.host, 0) + 1
         self.queued -= 1
-        if waiter.deadline < NEVER:
-            self._deadlines.left()
+        if waiter.due is not None:
+            self._deadlines.left(waiter)
         self._news.append(waiter)
         if self.listeners:
             self._news.append(_admitted(waiter))

@@ -39,6 +39,7 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
         "_asleep",
         "arrival",
         "deadline",
+        "due",
         "entered",
         "error",
         "host",
@@ -96,6 +97,7 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
         self.arrival = arrival
         self.submitted = now
         self.deadline = NEVER if self.timeout is None else now + self.timeout
+        self.due: list[Any] | None = None  # among the deadlines
         self.error: SchedulerError | None = None
         self._asleep: Generator[Any, Any, None] | None = None
 
