@@ -7,7 +7,8 @@ import anyio
 import pytest
 from engine_support import Run, at_once, is_quiet
 
-from scheduler import Answered, ReservationClosed, Usage
+from scheduler import Answered, ReservationClosed, Scheduler, Usage
+from scheduler.engine.waiter import Waiter
 from scheduler.providers.base import Outcome
 
 
@@ -108,6 +109,41 @@ def test_a_forgotten_reservation_expires(on_virtual_time: Run) -> None:
         assert is_quiet(scheduler)
 
     on_virtual_time(main)
+
+
+def test_one_that_had_another_priority_expires_too(on_virtual_time: Run) -> None:
+    """The place that it left in the queue holds it no longer."""
+
+    async def main() -> None:
+        scheduler = at_once({"rpm": 600, "concurrency": 1})
+        first = scheduler.reserve_nowait("m")
+        held: list[object] = []
+
+        async def wait_for(waiter: Waiter) -> None:
+            held.append(await waiter.__aenter__())
+
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(_at_rest, scheduler)
+            moved = scheduler.reserve("m", priority="batch")
+            group.start_soon(wait_for, moved)
+            await anyio.wait_all_tasks_blocked()
+            assert moved.reprioritise("interactive")
+            first.settle()
+            await anyio.sleep(1)
+            assert held
+            del moved
+            held.clear()
+            gc.collect()
+        assert scheduler.statistics().scopes[0].outcomes == {"unknown": 1, "success": 3}
+        assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
+async def _at_rest(scheduler: Scheduler) -> None:
+    async with scheduler.reserve("m", priority="batch"):
+        pass
 
 
 def test_a_reservation_that_waited_with_a_timeout_expires_too(on_virtual_time: Run) -> None:
