@@ -265,12 +265,19 @@ class Scheduler:
             RequestTooLarge: If it can never go.
             DeadlineUnattainable: If it cannot go now; ``expected_wait`` says in how many seconds it could.
         """
-        if self._forked:
-            self._warn_forked()
-        charge = not_negative(Charge(requests, tokens, input_tokens, output_tokens, images))
-        return self.admission.try_now(
-            Waiter(self.admission, model, project, charge, priority_of(priority), tenant=tenant, endpoint=endpoint)
+        waiter = self.reserve(
+            model,
+            tokens=tokens,
+            requests=requests,
+            images=images,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            priority=priority,
+            tenant=tenant,
+            project=project,
+            endpoint=endpoint,
         )
+        return self.admission.try_now(waiter)
 
     def throttled(
         self, *, model: str = "", tokens: int = 0, priority: int | str = Priority.NORMAL, project: str | None = None
