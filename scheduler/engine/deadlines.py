@@ -33,10 +33,9 @@ class Deadlines:
         heapq.heappush(self._heap, waiter.due)
 
     def left(self, waiter: Waiter) -> None:
-        """A waiter waits no more, if he is here."""
+        """A waiter who is here waits no more."""
         due, waiter.due = waiter.due, None
-        if due is None:
-            return
+        assert due is not None
         due[2] = None
         self._emptied += 1
         if self._emptied * 2 > len(self._heap) > _SMALL:

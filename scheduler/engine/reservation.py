@@ -137,7 +137,7 @@ class Reservation:
         Raises:
             ReservationClosed: If the reservation has ended.
         """
-        self._end("settle" if self.answered else "cancel", None)
+        self._end("settle" if self.begun and self.answered else "cancel", None)
 
     def _still_open(self) -> None:
         if self.ended_by is not None:

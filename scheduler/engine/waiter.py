@@ -156,7 +156,10 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
     # ---- in a thread
 
     def __enter__(self) -> Self:
-        if self.begun or self._enter(blocking=True):
+        if self.begun and not self.entered:  # it was given at once
+            self.entered = True
+            return super().__enter__()
+        if self._enter(blocking=True):
             return self
         assert isinstance(self.host, ThreadHost)
         try:

@@ -39,6 +39,19 @@ def test_it_ends_once(first: str, word: str) -> None:
     reservation.leave(None)
 
 
+def test_nothing_is_reserved_before_it_is_entered() -> None:
+    """Ending it, or telling it an answer, is an error that says what to do; and it can still be entered."""
+    waiter = at_once({"rpm": 60}).reserve("m")
+    for early in (waiter.settle, waiter.cancel, lambda: waiter.observe({})):
+        with pytest.raises(RuntimeError, match="enter it first"):
+            early()
+    with waiter as reservation:
+        assert reservation is waiter
+        with pytest.raises(RuntimeError, match="one attempt"), waiter:
+            pass
+        waiter.settle()
+
+
 class _Ticking:
     """A clock on which a millisecond passes at every look."""
 
