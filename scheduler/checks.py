@@ -59,11 +59,19 @@ def nanoseconds(timeout: float) -> int | None:
 
 
 def not_negative(charge: Charge) -> Charge:
-    """Return a charge that takes and gives nothing, or raise ``InvalidRequest``."""
-    if min(charge) >= 0:
+    """Return a charge of whole numbers that takes and gives nothing, or raise ``InvalidRequest``."""
+    if type(sum(charge)) is int and min(charge) >= 0:  # a single float would make the sum one
         return charge
-    field = next(name for name, units in zip(Charge._fields, charge, strict=True) if units < 0)
-    raise InvalidRequest("a charge below 0 would give what it should take", field, "write a whole number from 0 on")
+    named = zip(Charge._fields, charge, strict=True)
+    field = next(name for name, units in named if type(units) is not int or units < 0)
+    raise InvalidRequest("a charge is whole, and takes what it says", field, "write a whole number from 0 on")
+
+
+def named(tenant: str) -> str:
+    """Return a tenant's name, or raise ``InvalidRequest``."""
+    if isinstance(tenant, str):
+        return tenant
+    raise InvalidRequest("a tenant has a name", "tenant", "write a string")
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

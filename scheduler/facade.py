@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from scheduler.checks import (
     encoded,
     header,
+    named,
     nanoseconds,
     not_negative,
     positive,
@@ -238,6 +239,7 @@ class Scheduler:
             RequestWithdrawn: On entering, if somebody withdrew it.
         """
         charge = not_negative(Charge(requests, tokens, input_tokens, output_tokens, images))
+        tenant = named(tenant)
         if type(priority) is not int:
             priority = priority_of(priority)
         wait = None if timeout is None else nanoseconds(timeout)
@@ -366,7 +368,7 @@ class Scheduler:
         """
         call = self.provider.describe(method, url, body)
         wait = None if timeout is None else nanoseconds(timeout)
-        return Job(call, encoded(body), priority_of(priority), tenant, header(project), wait)
+        return Job(call, encoded(body), priority_of(priority), tenant and named(tenant), header(project), wait)
 
     async def request(
         self,

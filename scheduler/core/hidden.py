@@ -139,6 +139,7 @@ class Hidden:
     def retune(self, rate: int, capacity: int) -> None:
         """Follow a changed limit: a slice is a time, so its size follows too."""
         self.size = self.size * capacity // self._capacity
+        self._before = self._before * capacity // self._capacity
         self._tune(rate, capacity)
 
     def refused(

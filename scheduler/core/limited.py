@@ -102,7 +102,7 @@ class Limited(Anchored):
     def _beware(self, limit: int, remaining: int, ticket: Ticket, sent: int, now: int) -> None:
         """A lower limit is not believed yet; but what it would leave may be all there is."""
         bucket = self.bucket
-        if limit < bucket.quota.amount and bucket.rate and sent >= self.anchored:
+        if bucket.rate and sent >= self.anchored and self.limits.suspects(limit):
             refilled = bucket.refill(sent, now) * limit // bucket.quota.amount
             level = (remaining + 1 - self.total + ticket.total) * bucket.scale + refilled
             bucket.put(min(bucket.level, level))

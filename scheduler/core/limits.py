@@ -14,7 +14,8 @@ the minute, and a budget of 300,000 becomes 12,000,000; 1,700 refusals in 1,000 
   values are heard again after 20 answers in a row that never named ours, since then ours may be gone; those that a
   refusal's body has disproved are not.
 
-**The invariant**: an observation is either of the limit believed, or moves no level.
+**The invariant**: an observation is either of the limit believed, or moves no level; but where it may be the first of a
+lower limit, it makes careful (``suspects``), once for each value that turns out to be none.
 """
 
 from enum import Enum
@@ -51,6 +52,7 @@ class LimitWatch:
 
     __slots__ = (
         "_candidate",
+        "_denied",
         "_disproved",
         "_foreign",
         "_lower",
@@ -67,6 +69,7 @@ class LimitWatch:
         self._lower = 0
         self._lower_seen = 0
         self._lower_since = 0
+        self._denied = 0  # a lower value that was named beside ours
         self._strangers = 0
         self._upgraded_from = 0
 
@@ -95,6 +98,10 @@ class LimitWatch:
             return Verdict.OTHER
         return self._judge_higher(ours, limit, remaining, sent, total) if newest else Verdict.OTHER
 
+    def suspects(self, limit: int) -> bool:
+        """Whether *limit*, just judged, may be the new one, though it is not believed yet."""
+        return limit == self._lower != self._denied
+
     def judge_body(self, ours: Quota, limit: int) -> Verdict:
         """Judge the limit that a refusal names: believed at once, and a disproof of what it contradicts."""
         if limit == ours.amount:
@@ -118,7 +125,8 @@ class LimitWatch:
         if self._candidate is not None and sent > self._candidate.since + _BESIDE:
             self._note_foreign(self._candidate.limit)  # both values live side by side
         self._strangers = 0
-        if sent > self._lower_since:
+        if sent >= self._lower_since:
+            self._denied = self._lower or self._denied
             self._lower = self._lower_seen = 0
 
     def _note_foreign(self, limit: int) -> None:

@@ -285,6 +285,9 @@ class Queue(Generic[Item]):
             each.turns.leave(place.tenant)
             del each.places[place.tenant.name]
             each.weight -= place.weight
+            if len(each.heap) > 2 * len(each.places) + _SMALL:
+                each.heap = [entry for entry in each.heap if entry[2].live]
+                heapq.heapify(each.heap)
             if not each.live:
                 del self._classes[each.priority]
                 self._order.remove(each.priority)

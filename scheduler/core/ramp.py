@@ -192,7 +192,11 @@ class Ramp:
         self._advance(now)
         reduced = max(1, self.rate * 4 // 5) if flows is None else self._reduced(*flows, now)
         self.rate = min(self.rate, reduced) if self.rate else reduced
-        self._purse = min(self._purse, self._size)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Follow a lower rate: what it holds, and what it owes, is bounded by time."""
+        self._purse = max(-_PARTS * self._size, min(self._purse, self._size))
 
     def hold(self, sent: int, now: int) -> None:
         """A probe *sent* since has been told so again: what there is, is held for longer."""
@@ -252,7 +256,7 @@ class Ramp:
         if self._traffic is not None and (least := self._traffic.roll(slot)) is not None:
             assert self._growth is not None
             self.rate = min(self.rate, max(self._floor, self._rate_of(least * self._growth.permille // 1000)))
-        self._purse = min(self._purse, self._size)
+        self._fit()
 
     def _grown(self, steps: int) -> int:
         if self._traffic is not None and self.rate >= self._floor:

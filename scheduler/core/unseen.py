@@ -24,9 +24,10 @@ what the simulator knows that others took and that requests took beyond their ch
 charges under stale headers or jitter far beyond the tolerance, 2 % where headers are written at completion, with as
 many returns.
 
-Three things are not counted. What was missing at the first answer, and in answers to requests that were sent before
-it came: it was gone before we looked. A changed limit. And once, each time that a bucket has been full, the refill of
-the tolerance: a request that is on its way to a full bucket leaves it full until it arrives.
+Three things are not counted. What was missing at the first answer, and in answers to requests that were sent before it
+came: it was gone before we looked. A changed limit, or what the first sight of a lower one takes off. And once, each
+time that a bucket has been full, the refill of the tolerance: a request that is on its way to a full bucket leaves it
+full until it arrives.
 
 Where no header tells, nothing is seen here; there the ``share`` is what tells of others. Nor is seen what others take
 from a bucket that has filled up again before the next answer: nobody missed it.

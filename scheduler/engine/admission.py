@@ -287,15 +287,17 @@ class Admission(Monitor):
 
     async def wait_idle(self) -> None:
         """Wait until nothing waits, nothing is in flight and no request is under way."""
+        idler = None
         with self._lock:
             self._begin()
-            if self._idle:
-                return
-            idler = Idler(current_host(self._hosts))
-            idler.host.prepare(idler)
-            self._idlers.append(idler)
+            if not self._idle:
+                idler = Idler(current_host(self._hosts))
+                idler.host.prepare(idler)
+                self._idlers.append(idler)
+        self._after()
+        if idler is None:
+            return
         try:
-            self._after()
             await idler.host.sleep(idler)
         finally:
             self._later(partial(self._forget_idler, idler))

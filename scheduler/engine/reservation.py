@@ -172,6 +172,6 @@ class Reservation:
         self.leave(error)
 
     def __del__(self) -> None:
-        if self.ended_by is None:
+        if getattr(self, "ended_by", _NOT_BEGUN) is None:
             self.outcome = self.outcome or Outcome.UNKNOWN
             self._end("expiry", None)

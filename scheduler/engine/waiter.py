@@ -38,6 +38,7 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
 
     __slots__ = (
         "_asleep",
+        "_sleeps",
         "arrival",
         "deadline",
         "due",
@@ -90,6 +91,7 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
         self.timeout = timeout
         self.arrival = arrival
         self.entered = False
+        self._sleeps = False  # in a task
         self.place: Any = None  # in the queue
 
     def queue(self, lane: "Lane", arrival: int, now: int) -> None:
@@ -119,7 +121,10 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
     # ---- in a task
 
     def __aenter__(self) -> Awaitable[Reservation]:
-        return _at_once(self) if self._enter(blocking=False) else self
+        if self._given() or self._enter(blocking=False):
+            return _at_once(self)
+        self._sleeps = True
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -131,6 +136,8 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
 
     def send(self, value: Any) -> Any:
         """Go on with what the event loop says; how trio drives what its tasks await."""
+        if not self._sleeps:
+            raise RuntimeError("a reservation is entered, with `async with`, and not awaited")
         try:
             if self._asleep is None:
                 assert not isinstance(self.host, ThreadHost)
@@ -145,6 +152,8 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
 
     def throw(self, *error: Any) -> Any:
         """Leave the queue: the task was cancelled, or is thrown away."""
+        if not self._sleeps:
+            return super().throw(*error)
         try:
             if self._asleep is not None:
                 return self._asleep.throw(*error)
@@ -156,11 +165,8 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
     # ---- in a thread
 
     def __enter__(self) -> Self:
-        if self.begun and not self.entered:  # it was given at once
-            self.entered = True
+        if self._given() or self._enter(blocking=True):
             return super().__enter__()
-        if self._enter(blocking=True):
-            return self
         assert isinstance(self.host, ThreadHost)
         try:
             self.host.sleep(self)
@@ -168,6 +174,12 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
             self._admission.abandon(self)
             raise
         return self._decided()
+
+    def _given(self) -> bool:
+        """Whether it was given without being entered, and is entered now."""
+        given = self.begun and not self.entered
+        self.entered = self.entered or given
+        return given
 
     def _enter(self, *, blocking: bool) -> bool:
         if self.entered:
@@ -177,6 +189,7 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
 
     def _decided(self) -> Self:
         self._asleep = None
+        self._sleeps = False
         if self.error is not None:
             raise self.error
         return self

@@ -258,6 +258,15 @@ def test_a_changed_limit_changes_the_slice_with_it() -> None:
     assert ours.ready_at(ours.size, 0) == pytest.approx(SECOND * 1_000 // (2 * RATE) + ours.spare, abs=10)
 
 
+def test_a_limit_that_changes_during_a_test_changes_what_it_goes_back_to() -> None:
+    """The size before the test is a time, too."""
+    ours = hidden(1_000)
+    ours.answered(10 * MINUTE, 10 * MINUTE)
+    ours.retune(10 * AMOUNT, 10 * CAPACITY)
+    ours.refused(0, None, 0, 0, 11 * MINUTE, 11 * MINUTE, event=True)
+    assert ours.size == 10_000 * TOKEN
+
+
 @given(data=st.data())
 def test_a_wait_of_a_hidden_window_is_exact(data: st.DataObject) -> None:
     """Between events the named instant is sufficient and a nanosecond less is not."""

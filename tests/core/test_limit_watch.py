@@ -47,6 +47,31 @@ def test_late_answers_do_not_contradict_a_lower_limit() -> None:
     assert verdicts.count(Verdict.ADOPT) == 1
 
 
+def test_limits_of_one_instant_contradict_each_other() -> None:
+    """Of all that were granted in one breath nobody can say which was sent first."""
+    watch = LimitWatch()
+    told = [30_000, *[60_000] * 9] * 3
+    verdicts = [watch.judge(OURS, limit, 5_000, SECOND, 0, newest=False) for limit in told]
+    assert Verdict.ADOPT not in verdicts
+
+
+def test_a_lower_limit_is_suspected_until_ours_is_named_again() -> None:
+    """Once for each value; and one that was not believed is adopted all the same when it is named in a row."""
+    watch = LimitWatch()
+
+    def judge(limit: int, second: int) -> Verdict:
+        return watch.judge(OURS, limit, 5_000, second * SECOND, 0, newest=True)
+
+    judge(30_000, 1)
+    assert watch.suspects(30_000)
+    judge(60_000, 2)
+    judge(30_000, 3)
+    assert not watch.suspects(30_000)
+    judge(20_000, 4)
+    assert watch.suspects(20_000)
+    assert [judge(30_000, second) for second in (5, 6, 7)][-1] is Verdict.ADOPT
+
+
 def test_a_higher_limit_is_adopted_when_it_forecasts_like_a_minute() -> None:
     """The value that it began with and eight that match its forecast, or three where ten seconds passed."""
     teller = Teller(LimitWatch())

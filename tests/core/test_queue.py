@@ -193,3 +193,17 @@ def test_those_who_left_from_the_middle_are_forgotten() -> None:
     queue.pop(items[0])
     assert not queue
     assert not queue._classes
+
+
+def test_tenants_who_left_are_not_kept() -> None:
+    """While one waits at the front, thousands may come and give up: the heap of tenants does not grow with them."""
+    queue: Queue[Item] = Queue()
+    queue.push(Item(arrival=0))
+    assert queue.head() is not None
+    for arrival in range(1, 2_000):
+        item = Item(arrival=arrival, tenant=f"tenant {arrival}")
+        queue.push(item)
+        queue.remove(item)
+    (each,) = queue._classes.values()
+    assert len(each.heap) < 100
+    assert len(queue) == 1

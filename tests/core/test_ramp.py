@@ -180,6 +180,14 @@ def test_a_request_a_minute_goes_whatever_was_measured() -> None:
     assert ramp.ready_at(Charge(tokens=100_000), 0) <= 61 * SECOND
 
 
+def test_a_complaint_bounds_the_debt_by_the_new_rate() -> None:
+    """Whatever was owed at the old rate, a minute at the new one pays it."""
+    ramp = slowed(Flow(480_000, 10), Flow(480_000, 10))
+    ramp.take(Charge(tokens=400_000), 0)
+    ramp.slow_down((Flow(20, 1), Flow(20, 1)), SECOND, SECOND)
+    assert ramp.ready_at(Charge(tokens=1), SECOND) <= SECOND + 2 * MINUTE
+
+
 def test_what_was_not_sent_comes_back() -> None:
     """A cancelled request frees the next, and the purse never holds more than it can."""
     ramp = slowed()

@@ -2,12 +2,13 @@
 
 import gc
 from collections.abc import Generator
+from typing import Any
 
 import anyio
 import pytest
 from engine_support import Run, at_once, is_quiet
 
-from scheduler import Answered, ReservationClosed, Scheduler, Usage
+from scheduler import Answered, InvalidRequest, ReservationClosed, Scheduler, Usage
 from scheduler.engine.waiter import Waiter
 from scheduler.providers.base import Outcome
 
@@ -50,6 +51,52 @@ def test_nothing_is_reserved_before_it_is_entered() -> None:
         with pytest.raises(RuntimeError, match="one attempt"), waiter:
             pass
         waiter.settle()
+
+
+def test_what_was_given_at_once_is_entered_once() -> None:
+    """In a thread or in a task, without another charge, and not again."""
+    scheduler = at_once({"rpm": 60})
+    given = scheduler.reserve_nowait("m")
+    with given as same:
+        assert same is given
+    with pytest.raises(RuntimeError, match="one attempt"), given:
+        pass
+
+    async def main() -> None:
+        waiter = scheduler.reserve("m")
+        assert scheduler.admission.try_now(waiter) is waiter
+        async with waiter as reservation:
+            assert reservation is waiter
+        with pytest.raises(RuntimeError, match="one attempt"):
+            async with waiter:
+                pass
+
+    anyio.run(main)
+    assert scheduler.statistics().sent == 2
+    assert is_quiet(scheduler)
+
+
+def test_a_reservation_cannot_be_awaited_away() -> None:
+    """Awaiting it is an error, closing it as a generator does nothing: it stays what it is."""
+    scheduler = at_once({"rpm": 60})
+    waiter = scheduler.reserve("m")
+    with waiter as reservation:
+        with pytest.raises(RuntimeError, match="not awaited"):
+            next(waiter)
+        waiter.close()
+        assert reservation.ended_by is None
+        reservation.settle()
+    assert scheduler.statistics().scopes[0].outcomes == {"success": 1}
+
+
+@pytest.mark.parametrize("wrong", [{"tokens": 1e3}, {"tokens": float("nan")}, {"images": -1}, {"tenant": ["x"]}])
+def test_what_is_no_charge_and_no_name_is_refused(wrong: dict[str, Any]) -> None:
+    """Nothing has been counted then, and others go on."""
+    scheduler = at_once({"rpm": 60, "tpm": 60_000})
+    with pytest.raises(InvalidRequest) as caught:
+        scheduler.reserve("m", **wrong)
+    assert caught.value.field in wrong
+    scheduler.reserve_nowait("m", tokens=10).settle()
 
 
 class _Ticking:

@@ -1,6 +1,7 @@
 """One scheduler, several threads and loops, on real time: nobody hangs, nothing is granted twice."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -513,6 +514,29 @@ def test_idling_on_a_closed_loop() -> None:
     held.settle()
     assert is_quiet(scheduler)
     del task
+
+
+def test_who_is_found_too_late_while_somebody_waits_for_quiet_is_told_so() -> None:
+    """The loop was busy past their deadlines: nothing is left then, and those who failed wake."""
+
+    async def main() -> None:
+        scheduler = Scheduler(limits={"m": {"rpm": 600}})
+        with contextlib.suppress(DeadlineUnattainable):
+            while True:
+                scheduler.reserve_nowait("m").settle()
+
+        async def one() -> None:
+            with pytest.raises(DeadlineUnattainable):
+                async with scheduler.reserve("m", timeout=0.15):
+                    pass
+
+        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            group.create_task(one())
+            await asyncio.sleep(0.01)
+            time.sleep(0.3)  # noqa: ASYNC251 -- a busy loop
+            assert await scheduler.drain()
+
+    asyncio.run(main())
 
 
 class _Sleeper:
