@@ -87,7 +87,8 @@ class Tap:
     def cancel(self, ask: Ask, now: int) -> None:
         """Take a charge back: as it was, unless the bucket might have filled up without it, or others came back too."""
         level = ask.found[self] + (now - ask.granted_at) * self.amount
-        self.vague = self.vague or bool(self.cancelled) or level > self.capacity
+        others = bool(self.cancelled) or any(what == "correct" and units < 0 for _, what, units, _ in self.events)
+        self.vague = self.vague or others or level > self.capacity
         self.cancelled[ask.number] = ask.granted_at
 
     def retune(self, amount: int, burst: int, now: int) -> None:
