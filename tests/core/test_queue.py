@@ -207,3 +207,19 @@ def test_tenants_who_left_are_not_kept() -> None:
     (each,) = queue._classes.values()
     assert len(each.heap) < 100
     assert len(queue) == 1
+
+
+def test_who_comes_back_to_the_place_that_he_left_finds_it() -> None:
+    """With the same deadline and arrival, beside the emptied place; and others keep theirs."""
+    queue: Queue[Item] = Queue()
+    items = [Item(arrival=arrival) for arrival in range(3)]
+    for item in items:
+        queue.push(item)
+    for again in (0, 2, 0):
+        queue.remove(items[again])
+        queue.push(items[again])
+    order = []
+    while (head := queue.head()) is not None:
+        queue.pop(head)
+        order.append(head.arrival)
+    assert order == [0, 1, 2]
