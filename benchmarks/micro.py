@@ -171,7 +171,7 @@ async def park_and_release(number: int, tenants: int = 1) -> dict[str, float]:
     decided = 0.0
     for _ in range(STEPS):
         clock.instant += number * 60_000_000_000 // LIMIT // STEPS + 1
-        with unittest.mock.patch.object(scheduler.admission, "_after"):  # wakes, outside the lock
+        with unittest.mock.patch.object(scheduler.admission, "_after", lambda: None):  # wakes, outside the lock
             ticked = time.perf_counter()
             scheduler.admission._tick()  # noqa: SLF001 -- what the timer calls
             decided += time.perf_counter() - ticked
