@@ -136,6 +136,10 @@ def _drain(scheduler: Scheduler, now: int) -> None:
                 account.bucket.level = 0
 
 
+def _nothing() -> None:
+    """Wake nobody."""
+
+
 async def park_and_release(number: int, tenants: int = 1) -> dict[str, float]:
     """Return the microseconds to park one of *number* waiters, to release one, and to decide so.
 
@@ -171,7 +175,7 @@ async def park_and_release(number: int, tenants: int = 1) -> dict[str, float]:
     decided = 0.0
     for _ in range(STEPS):
         clock.instant += number * 60_000_000_000 // LIMIT // STEPS + 1
-        with unittest.mock.patch.object(scheduler.admission, "_after", lambda: None):  # wakes, outside the lock
+        with unittest.mock.patch.object(scheduler.admission, "_after", new=_nothing):  # wakes, outside the lock
             ticked = time.perf_counter()
             scheduler.admission._tick()  # noqa: SLF001 -- what the timer calls
             decided += time.perf_counter() - ticked
