@@ -23,7 +23,6 @@ from scheduler.core.schedule import Schedule
 DRIFT = SECOND // 10
 """Nanoseconds that the wall clock may go astray before instants are named anew."""
 
-_EPOCH = date(1970, 1, 1).toordinal()
 _LAST = date.max.toordinal() - 1
 
 

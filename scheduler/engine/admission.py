@@ -14,11 +14,11 @@ from typing import TypeVar
 from scheduler.clock import Clock
 from scheduler.core.backoff import Backoff
 from scheduler.core.bucket import NEVER
-from scheduler.core.budget import GRANTED, Draw, decide, too_large
+from scheduler.core.budget import Draw, too_large
 from scheduler.core.quota import SECOND
-from scheduler.core.reserves import BATCH, Reserves
+from scheduler.core.reserves import Reserves
 from scheduler.engine.deadlines import Deadlines
-from scheduler.engine.dispatch import Dispatcher
+from scheduler.engine.dispatch import Dispatcher, blocked
 from scheduler.engine.events import Admitted, LimitChanged
 from scheduler.engine.lane import Blocker, Lane, mask_of
 from scheduler.engine.lanes import LaneBook
@@ -150,13 +150,7 @@ class Admission(Monitor):
         """Grant without queueing, where nobody waits for anything that this request draws on."""
         if lane.queue or (self._dispatcher.busy and self._dispatcher.anyone_at(lane)):
             return False
-        for gate in lane.gates:
-            if gate.window and gate.ready_at(now) > now:
-                return False
-        if lane.ramps and any(ramp.ready_at(waiter.charge, now) > now for ramp in lane.ramps):
-            return False
-        kept = lane.reserves.kept_from(waiter.priority) if lane.reserves.kept else 0
-        if decide(lane.draws, waiter.charge, now, kept, spread=waiter.priority >= BATCH) is not GRANTED:
+        if blocked(lane, waiter.charge, waiter.priority, now)[0] is not None:
             return False
         self.tally.admitted(0)
         waiter.begin(lane, lane.spend(waiter.charge, now), now, 0)

@@ -122,7 +122,7 @@ class Dispatcher:
 
     def outlook(self, lane: Lane, waiter: Waiter, now: int) -> tuple[int, Blocker | None]:
         """Return when a request could go if nobody stood before it, or ``NEVER``, and what holds it back."""
-        blocker, instant = _blocker(lane, waiter.charge, waiter.priority, now)
+        blocker, instant = blocked(lane, waiter.charge, waiter.priority, now)
         return instant, blocker
 
     def pop_doomed(self) -> Waiter | None:
@@ -149,7 +149,7 @@ class Dispatcher:
                 break
             if self._lines and self._held_by_rival(lane, head, now, freed):
                 break
-            blocker, instant = _blocker(lane, head.charge, head.priority, now)
+            blocker, instant = blocked(lane, head.charge, head.priority, now)
             if blocker is not None:
                 if head.deadline < instant and too_late(lane, head, now):
                     self._doomed.append(head)
@@ -258,7 +258,7 @@ class Dispatcher:
         return None
 
 
-def _blocker(lane: Lane, charge: Charge, priority: int, now: int) -> tuple[Blocker | None, int]:
+def blocked(lane: Lane, charge: Charge, priority: int, now: int) -> tuple[Blocker | None, int]:
     """Return what holds a request back and until when, or None and now."""
     for gate in lane.gates:
         if gate.window and (instant := gate.ready_at(now)) > now:
