@@ -19,7 +19,8 @@ from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
 from scheduler.providers.base import Cause, Observation, Outcome, Provider, Reading, Settlement, Usage
 
-_CLOSING = {Cause.OVERLOAD, Cause.RAMP}
+_BILLED = {Dimension.TOKENS, Dimension.INPUT_TOKENS, Dimension.OUTPUT_TOKENS}
+_CLOSING = {Cause.OVERLOAD, Cause.RAMP, Cause.EDGE}
 _PROBES = 4 * SECOND  # at most, between two probes of a closed gate, unless the server names a longer delay
 _MEMORY = 7 * STRETCH * SECOND  # for which a closed gate disturbs what is measured
 _STUBBORN = 3  # events in a row that hidden windows explain; then the gate closes all the same
@@ -199,11 +200,10 @@ class Learner:
             _set_ramp(scope, ramp)
 
     def _correct(self, reservation: Reservation, usage: Usage, now: int) -> None:
-        used = {"tokens": usage.tokens, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        counted = self._provider.counted(usage)
         for ticket in reservation.tickets:
-            units = used.get(ticket.account.dimension.value)
-            if units is not None:
-                ticket.account.correct(ticket, units, now)
+            if ticket.account.dimension in _BILLED:
+                ticket.account.correct(ticket, counted[ticket.account.dimension.position], now)
 
     # ---- whom an observation is about
 

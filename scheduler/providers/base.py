@@ -47,10 +47,12 @@ class Cause(Enum):
     BILLING = "billing"  # credit or spend limit: never retried
     RAMP = "ramp"  # traffic grew too fast: slow down, then ramp
     OVERLOAD = "overload"  # the provider is short of capacity: slow down, retry
+    EDGE = "edge"  # a block before the provider itself, of the whole address: wait as told, or fail at once if too long
     AUTH = "auth"  # the key is missing, wrong or not allowed: never retried
     BAD_REQUEST = "bad_request"  # the request itself is wrong: never retried
     SERVER = "server"  # a fault at the provider: retried with backoff
-    CONFLICT = "conflict"  # 408 and 409: retried with backoff
+    CONFLICT = "conflict"  # 409, or a lock at the provider: retried with backoff
+    TIMEOUT = "timeout"  # 408 and 504, the provider gave up waiting: retried with backoff
 
 
 class Settlement(Enum):
@@ -137,6 +139,9 @@ class Call:
         charge: What the limiter is expected to take at admission.
         input_tokens: Estimated tokens sent, for the expected cost.
         stream: Whether the answer comes as server-sent events.
+        pool: Name by which its limits are found, where that is not the model: a service tier, long context or another
+            organization has limits of its own, ``MODEL@flex``, and what names no model those of its endpoint.
+        project: Project that its headers name, or None.
     """
 
     method: str
@@ -145,6 +150,8 @@ class Call:
     charge: Charge
     input_tokens: int = 0
     stream: bool = False
+    pool: str = ""
+    project: str | None = None
 
 
 class Provider(Protocol):
@@ -164,6 +171,8 @@ class Provider(Protocol):
     """Dimensions in which a refused request is charged all the same."""
     growth: Growth | None
     """How fast traffic may grow whatever the limits, as the provider states it; None where it states nothing."""
+    idempotency_header: str | None
+    """Header that makes repeating a request harmless, where the provider takes one."""
 
     def describe(self, method: str, url: str, body: Mapping[str, Any]) -> Call:
         """Describe a request before it is sent.
@@ -174,12 +183,38 @@ class Provider(Protocol):
         """
         ...
 
+    def recognise(
+        self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | None, size: int = 0
+    ) -> Call:
+        """Describe a request that somebody else has made, as an SDK sends it. Never raises: the provider will judge it.
+
+        Args:
+            method: HTTP method.
+            path: Path of its URL, with whatever prefix the base url has, without the query.
+            headers: Its headers; names in any case.
+            body: Its JSON object, or the text fields at the head of its form; None where it has neither, or is too big
+                to be looked into.
+            size: Bytes of its body, as far as known.
+        """
+        ...
+
     def read(self, status: int, headers: Mapping[str, str], body: bytes | None, *, url: str = "") -> Reading:
         """Read an answer. *headers* may have names in any case; *body* is None where it was not read."""
         ...
 
+    def read_event(self, data: bytes, *, url: str = "") -> Reading | None:
+        """Read one event of a stream, its JSON: the usage that it tells so far, or the error that ends it, or None.
+
+        Usages of successive events are joined by taking the larger of each number.
+        """
+        ...
+
     def usage(self, url: str, body: bytes) -> Usage | None:
         """Return what the body of a successful answer says was billed, or None."""
+        ...
+
+    def counted(self, usage: Usage) -> Charge:
+        """Return what the limiter takes for a usage, where charges are corrected by it."""
         ...
 
     def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:

@@ -5,11 +5,12 @@ charges of 2022 to 2026; each rule names its own.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from scheduler.core.growth import Growth
 from scheduler.core.quota import Charge, Dimension
-from scheduler.errors import ConfigurationError
+from scheduler.errors import ConfigurationError, InvalidRequest
 from scheduler.providers.base import Call, Outcome, Reading, Settlement, Usage
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.headers import lowered, observations
@@ -36,6 +37,7 @@ _OPTIONAL = frozenset({Endpoint.RESPONSES, Endpoint.COMPLETIONS})
 """Endpoints that have something to go on without them: a stored prompt, an earlier answer."""
 _CONVERSATIONS = frozenset({Endpoint.CHAT, Endpoint.RESPONSES})
 _SUCCESS = range(200, 300)
+_FAILED_STREAM = 500  # as which an error within a stream counts that says nothing better of itself
 _LATIN_1 = 0xFF  # the last character that a header can carry
 
 
@@ -59,6 +61,8 @@ class OpenAI:
     refusals_charged: frozenset[Dimension] = frozenset({Dimension.REQUESTS})
     growth: Growth | None = Growth(floor=1_000_000)
     """Error catalogue of 2026: ``slow_down`` above a million input tokens a minute, at 50 % more in 15 minutes."""
+
+    idempotency_header: str | None = None
 
     def __init__(
         self,
@@ -93,6 +97,21 @@ class OpenAI:
             input_tokens=content_tokens(content, model, self.counter, body, chat=endpoint in _CONVERSATIONS),
             stream=body.get("stream") is True,
         )
+
+    def recognise(
+        self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | None, size: int = 0
+    ) -> Call:
+        """Describe a request that somebody else has made: what cannot be described is charged one request."""
+        endpoint = path[path.find("/v1/") :] if "/v1/" in path else path
+        project = lowered(headers).get("openai-project")
+        try:
+            return replace(self.describe(method, endpoint, body or {}), project=project)
+        except InvalidRequest:
+            model = body.get("model") if body else None
+            name = model if isinstance(model, str) else ""
+            charge = Charge(tokens=size // 4 if name else 0)
+            pool = name or endpoint.removeprefix("/v1/").split("/")[0]
+            return Call(method, endpoint, name, charge, pool=pool, project=project)
 
     def _charge(self, endpoint: Endpoint, content: Content, counts: Mapping[str, int]) -> Charge:
         n = max(counts.get("n", 1), counts.get("best_of", 1))
@@ -134,9 +153,23 @@ class OpenAI:
             request_id=request_id,
         )
 
+    def read_event(self, data: bytes, *, url: str = "") -> Reading | None:
+        """Read one event of a stream. See ``Provider``."""
+        usage = usage_of(url, data)
+        if usage is not None:
+            return Reading(Outcome.SUCCESS, usage=usage)
+        if b'"error"' not in data:
+            return None
+        error = error_of(data)
+        return self.read(_FAILED_STREAM, {}, data, url=url) if error.shown or error.name else None
+
     def usage(self, url: str, body: bytes) -> Usage | None:
         """Return what the body of a successful answer says was billed, or None."""
         return usage_of(url, body)
+
+    def counted(self, usage: Usage) -> Charge:
+        """Return what the limiter takes for a usage."""
+        return Charge(0, usage.tokens, usage.input_tokens, usage.output_tokens, usage.images)
 
     def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:
         """Return the headers that carry the key and name the project.

@@ -54,25 +54,32 @@ _WORDS: tuple[tuple[re.Pattern[str], Cause], ...] = (
         Cause.BILLING,
     ),
     (re.compile(r"rate limit (?:reached|exceeded)|exceeded the rate limit", re.IGNORECASE), Cause.RATE),
-    (re.compile(r"overloaded|resource unavailable|error code: 10(?:15|27)\b", re.IGNORECASE), Cause.OVERLOAD),
+    (re.compile(r"error code: 10(?:15|27)\b", re.IGNORECASE), Cause.EDGE),
+    (re.compile(r"overloaded|resource unavailable", re.IGNORECASE), Cause.OVERLOAD),
 )
 """Causes by words. 1015 is the edge's block of a whole address: the host is as good as down, its header says until
-when, and so it counts as overload."""
+when."""
 _SLOW_DOWN = re.compile(r"\bslow down\b", re.IGNORECASE)
 
 _STATUSES = {
     401: Cause.AUTH,
     403: Cause.AUTH,
-    408: Cause.CONFLICT,
+    408: Cause.TIMEOUT,
     409: Cause.CONFLICT,
     429: Cause.RATE,
     503: Cause.OVERLOAD,
+    504: Cause.TIMEOUT,
     529: Cause.OVERLOAD,
 }
 _TOO_LARGE = 413
 _UNAVAILABLE = 503
 _OURS = range(300, 500)  # a redirect is a wrong url: a key goes nowhere but to its own origin
-_OUTCOMES = {Cause.RATE: Outcome.THROTTLED, Cause.RAMP: Outcome.OVERLOADED, Cause.OVERLOAD: Outcome.OVERLOADED}
+_OUTCOMES = {
+    Cause.RATE: Outcome.THROTTLED,
+    Cause.RAMP: Outcome.OVERLOADED,
+    Cause.OVERLOAD: Outcome.OVERLOADED,
+    Cause.EDGE: Outcome.OVERLOADED,
+}
 """What is tried again because the provider could not take it now. Everything else failed."""
 
 _FIELD = r'"{}"\s{{0,8}}:\s{{0,8}}"((?:[^"\\]|\\.){{0,2000}})'

@@ -61,14 +61,15 @@ CATALOGUE: list[tuple[int, bytes | None, Outcome, Cause]] = [
     (503, None, Outcome.OVERLOADED, Cause.OVERLOAD),
     (429, error("The server is currently overloaded", "server_error"), Outcome.OVERLOADED, Cause.OVERLOAD),
     (429, error("Resource Unavailable"), Outcome.OVERLOADED, Cause.OVERLOAD),
-    (429, b"error code: 1015", Outcome.OVERLOADED, Cause.OVERLOAD),
+    (429, b"error code: 1015", Outcome.OVERLOADED, Cause.EDGE),
     (529, error("", "overloaded_error"), Outcome.OVERLOADED, Cause.OVERLOAD),
     (401, error("Incorrect API key", "invalid_request_error", "invalid_api_key"), Outcome.FAILED, Cause.AUTH),
     (403, error("Country not supported", "request_forbidden"), Outcome.FAILED, Cause.AUTH),
     *((status, error("bad", "invalid_request_error"), Outcome.FAILED, Cause.BAD_REQUEST) for status in (400, 404, 422)),
     *((status, None, Outcome.FAILED, Cause.BAD_REQUEST) for status in (301, 307, 402, 405, 413, 418, 451)),
-    *((status, None, Outcome.FAILED, Cause.CONFLICT) for status in (408, 409)),
-    *((status, None, Outcome.FAILED, Cause.SERVER) for status in (500, 502, 504, 520, 599, 0, -1, 100, 999)),
+    (409, None, Outcome.FAILED, Cause.CONFLICT),
+    *((status, None, Outcome.FAILED, Cause.TIMEOUT) for status in (408, 504)),
+    *((status, None, Outcome.FAILED, Cause.SERVER) for status in (500, 502, 520, 599, 0, -1, 100, 999)),
     (500, error("sorry", "server_error"), Outcome.FAILED, Cause.SERVER),
 ]
 
