@@ -53,6 +53,7 @@ from scheduler.http.many import Result, perform_many
 from scheduler.priority import Priority, priority_of
 from scheduler.providers import catalogue
 from scheduler.providers.base import Provider, Usage
+from scheduler.providers.pools import priced
 from scheduler.providers.registry import provider_named
 from scheduler.telemetry.collector import SchedulerCollector
 from scheduler.tokens.text import TiktokenCounter
@@ -185,9 +186,16 @@ class Scheduler:
         account.configured = self._concurrency
         return Scope("local", None, [account], Gate("local"), configured=True, local=True)
 
-    def _cost(self, model: str, usage: Usage) -> float:
-        price = self._price(model)
-        return price.cost(usage) if price is not None else 0.0
+    def _cost(self, pool: str, usage: Usage) -> float:
+        """Return what a usage costs: at the price of its pool, or at its model's, times what a service tier costs more.
+
+        A request of a tier is taken to have had it, though a provider may have served it as any other, and cheaper.
+        """
+        for name, factor in priced(pool):
+            price = self._price(name)
+            if price is not None:
+                return price.cost(usage) * factor
+        return 0.0
 
     def forked(self) -> None:
         """Begin anew in a forked child: who waits and what is in flight is the parent's. Called by the interpreter."""
@@ -220,7 +228,7 @@ class Scheduler:
         Leaving the block unsettled keeps the charge; an exception makes the outcome unknown and keeps it too.
 
         Args:
-            model: Model that the request names.
+            model: Model that the request names; with ``@flex`` or the like behind it where it has limits of its own.
             tokens: Tokens that it is expected to be charged, in and out.
             requests: Requests that it counts as.
             images: Images that it is charged.

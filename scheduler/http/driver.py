@@ -104,8 +104,8 @@ class Driver:
             left = None if deadline is None else max(0, deadline - clock.now())
             waiter = Waiter(
                 self._admission,
-                job.call.model,
-                job.project,
+                job.call.pool or job.call.model,
+                job.call.project if job.project is None else job.project,
                 job.call.charge,
                 job.priority,
                 tenant=job.tenant or "",

