@@ -1,8 +1,8 @@
 """Scopes: whom a limit binds, and which accounts a request draws on.
 
-A rule names models (or patterns of models) and the quotas that they share; variants of a model (``gpt-5@flex``) are named
-like models. A model that no rule names gets a scope of its own when it is first seen, and its limits are learned; a
-variant that shares its model's limits draws on those. Names come from request bodies, so the number of learned
+A rule names models (or patterns of models) and the quotas that they share; variants of a model (``gpt-5@flex``) are
+named like models. A model that no rule names gets a scope of its own when it is first seen, and its limits are learned;
+a variant that shares its model's limits draws on those. Names come from request bodies, so the number of learned
 scopes is bounded: the longest idle one makes room, and where none is idle a common scope takes the rest.
 """
 

@@ -15,7 +15,6 @@ from scheduler.providers.catalogue import long_context_over
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.headers import lowered, observations
 from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, Endpoint, documented
-from scheduler.providers.openai_errors import cause_of, error_of, outcome_of
 from scheduler.providers.openai_content import (
     CONVERSATIONS,
     PAINTING,
@@ -25,6 +24,7 @@ from scheduler.providers.openai_content import (
     organization_in,
     require_content,
 )
+from scheduler.providers.openai_errors import cause_of, error_of, outcome_of
 from scheduler.providers.openai_paths import route_of
 from scheduler.providers.openai_request import counts_of, endpoint_of, lenient_counts, lenient_model, model_of
 from scheduler.providers.openai_usage import usage_of

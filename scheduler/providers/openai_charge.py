@@ -86,11 +86,11 @@ def documented(facts: ChargeFacts) -> int:
 def recorded_2025(facts: ChargeFacts) -> int:
     """Return the charge as recorded since March 2025.
 
-    Chat: characters/4 + 2 (74 calls, median error 5 %; none sets a cap, so the documented one stays). Tools, schemas and
-    tool calls do not show: 390 for 1,555 characters and a tool of 700 bytes, 45 for 178 characters and a schema of 310.
+    Chat: characters/4 + 2 (74 calls, median error 5 %; none sets a cap, so the documented one stays). Tools, schemas
+    and tool calls do not show: 390 for 1,555 characters and a tool of 700 bytes, 45 for 178 and a schema of 310 bytes.
 
-    Responses: characters/4 + 30, between 25 and 37 by model, where the cap does not show at all; on gpt-5 models no rule
-    was found. Here tool calls count as text, tools add about 200, and they and schemas an eighth of their JSON: within
+    Responses: characters/4 + 30, between 25 and 37 by model, where the cap does not show at all; on gpt-5 models no
+    rule was found. Here tool calls count as text, tools add about 200, and they and schemas an eighth of their JSON: within
     12 % of 15 calls of 2025 and 2026 with one to four functions or a schema. A web search tool adds 320.
 
     The others as documented, which they fit.

@@ -32,7 +32,9 @@ PAINTING = frozenset({Endpoint.IMAGES, Endpoint.EDITS, Endpoint.VARIATIONS})
 
 _OPTIONAL = frozenset({Endpoint.RESPONSES, Endpoint.COMPACT, Endpoint.COMPLETIONS})
 """Endpoints that have something to go on without content: a stored prompt, an earlier answer."""
-_FORMS = frozenset({Endpoint.EDITS, Endpoint.VARIATIONS, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS, Endpoint.VIDEOS})
+_FORMS = frozenset(
+    {Endpoint.EDITS, Endpoint.VARIATIONS, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS, Endpoint.VIDEOS}
+)
 _ORGANIZATION = 100  # characters of its name
 
 

@@ -1,7 +1,7 @@
 """Where a request goes, by its method and path: which endpoint it is, and what names its limits if no model does.
 
-Compatible servers put all kinds of prefixes before the path (``/openai/v1``, ``/api/v1``, ``/inference``, ``/v1beta/openai``)
-and some have no version; Azure names the model in it. So an endpoint is known by how a path ends, and a resource by the
+Compatible servers put all kinds of prefixes before the path (``/openai/v1``, ``/api/v1``, ``/inference``,
+``/v1beta/openai``) and some have no version; Azure names the model in it. So an endpoint is known by how a path ends, and a resource by the
 first known word.
 """
 
@@ -12,19 +12,21 @@ from scheduler.providers.openai_charge import Endpoint
 from scheduler.providers.openai_request import MODEL
 
 _ENDPOINTS = {endpoint.removeprefix("/v1/"): endpoint for endpoint in Endpoint}
-_RESOURCES = frozenset(
+_RESOURCE_WORDS = (
     "agents assistants audio batches chat chatkit completions containers content_provenance_checks conversations edits "
     "embeddings evals files fine_tuning images live models moderations organization projects realtime responses safety "
-    "skills threads uploads vector_stores videos".split()
+    "skills threads uploads vector_stores videos"
 )
+_RESOURCES = frozenset(_RESOURCE_WORDS.split())
 """First words of the paths of openai-python 3.54.0."""
-_WORDS = _RESOURCES | frozenset(
-    "accept artifacts attach automations calls cancel characters checkpoints client_secrets compact content edits environments "
-    "events extensions file_batches fork generations graders hangup input_items input_tokens invocations items jobs "
-    "messages model_limits output_items parts pause permissions refer reject remix resume run runs search sessions speech "
-    "steps submit_tool_outputs subagents templates traces transcription_sessions transcriptions translations turns "
-    "validate variations versions voice_consents voices complete".split()
+_FURTHER_WORDS = (
+    "accept artifacts attach automations calls cancel characters checkpoints client_secrets compact complete content "
+    "edits environments events extensions file_batches fork generations graders hangup input_items input_tokens "
+    "invocations items jobs messages model_limits output_items parts pause permissions refer reject remix resume run "
+    "runs search sessions speech steps submit_tool_outputs subagents templates traces transcription_sessions "
+    "transcriptions translations turns validate variations versions voice_consents voices"
 )
+_WORDS = _RESOURCES | frozenset(_FURTHER_WORDS.split())
 """Words of paths that are no names of things; what is not among them is shown as ``{id}``."""
 _NAMING = frozenset({"deployments", "engines"})
 """Words that a model's name follows, at Azure and in the old API."""

@@ -53,7 +53,7 @@ def shared(pool: str) -> str:
 
 
 def priced(pool: str) -> Iterator[tuple[str, float]]:
-    """Yield the names that a pool may be priced under, the longest first, each with the factor of what it leaves out."""
+    """Yield the names that a pool may be priced under, longest first, each with the factor of what it leaves out."""
     factor = 1.0
     yield pool, factor
     while "@" in pool:

@@ -63,7 +63,7 @@ def content_tokens(
 
 
 def estimated_tokens(content: Content, model: str, declared: int = 0) -> int:
-    """Return about the input tokens of *content*, by its bytes: in microseconds, 5 % low in the middle of real requests.
+    """Return about the input tokens of *content*, by its bytes: in microseconds, and some 5 % low.
 
     Args:
         content: The body's pieces.

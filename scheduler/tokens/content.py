@@ -14,7 +14,12 @@ from scheduler.tokens.images import IMAGE_TOKENS, LOW_DETAIL_TOKENS, picture_tok
 MEASURED = 100
 """Pictures of a body that are looked at."""
 
-_IMAGES = ("image_url", "input_image", "image", "computer_screenshot")  # tuples: a type may be anything, hashable or not
+_IMAGES = (
+    "image_url",
+    "input_image",
+    "image",
+    "computer_screenshot",
+)  # tuples: a type may be anything, hashable or not
 _OPAQUE = ("input_audio", "audio", "file", "input_file", "item_reference")
 _INSIDE = ("content", "text", "refusal", "output", "summary")
 

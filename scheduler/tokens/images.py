@@ -1,8 +1,8 @@
 """Tokens that a picture is billed, by model, detail and size: OpenAI's guide "Images and vision", copy of 2026.
 
-Older models cover a picture with *tiles* of 512 pixels, newer and small ones with *patches* of 32. What the limiter takes
-is another matter: see ``IMAGE_TOKENS``. Where a picture's size is not known (it lies elsewhere), 1024 x 1024 is assumed.
-A model that the guide does not name is billed like the longest name that its own begins with, and else like gpt-4o.
+Older models cover a picture with *tiles* of 512 pixels, newer and small ones with *patches* of 32. What the limiter
+takes is another matter: see ``IMAGE_TOKENS``. Where a picture's size is not known (it lies elsewhere), 1024 x 1024 is
+assumed. A model that the guide does not name is billed like the longest name that its own begins with, and else like gpt-4o.
 """
 
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ from scheduler.tokens.picture_size import Size, size_of
 IMAGE_TOKENS = 765
 """What OpenAI's limiter takes for a picture in a request, whatever it is.
 
-Recorded in 2024 to 2026: 788, 775 and 773 for chat requests with one picture and 26 characters, less what those take. The
-picture was a photograph in one, an address that could not be downloaded and base64 of no picture at all in others; the
-model was gpt-4o-mini, which bills 36,835 tokens for one. So the limiter does not look at it. It is what gpt-4o bills for
-1024 x 1024.
+Recorded in 2024 to 2026: 788, 775 and 773 for chat requests with one picture and 26 characters, less what those take.
+It was a photograph of 2560 x 1669 in one (1,105 by tiles), an address that could not be downloaded and base64 of no
+picture at all in others, where the model was gpt-4o-mini, which bills 25,501 for 1024 x 1024. So the limiter does not
+look at it. It is what gpt-4o bills for 1024 x 1024.
 """
 LOW_DETAIL_TOKENS = 85
 """The same at ``detail: low``, as gpt-4o bills it; no charge of one is recorded."""

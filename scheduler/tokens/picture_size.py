@@ -1,9 +1,9 @@
 """Width and height of a picture, read from the data URL that holds it.
 
 A picture of megabytes says its size in a few bytes near its beginning. Base64 has three bytes in four characters
-wherever one looks, so only those bytes are decoded: a PNG, GIF or WebP costs one look, a JPEG one for each segment before
-its frame, which may be tens of kilobytes apart. Libraries for it want the whole picture decoded, and try formats (SVG,
-TIFF) that are no input here and are no pleasure to read from strangers.
+wherever one looks, so only those bytes are decoded: a PNG, GIF or WebP costs one look, a JPEG one for each segment
+before its frame, which may be tens of kilobytes apart. Libraries for it want the whole picture decoded, and try formats
+(SVG, TIFF) that are no input here and are no pleasure to read from strangers.
 """
 
 from binascii import a2b_base64
@@ -42,7 +42,7 @@ def size_of(url: str) -> Size | None:
             return b""
 
     size = _read(look)
-    return size if size is not None and 0 < min(size) and max(size) <= LARGEST else None
+    return size if size is not None and min(size) > 0 and max(size) <= LARGEST else None
 
 
 def _read(look: _Look) -> Size | None:

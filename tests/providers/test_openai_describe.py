@@ -75,6 +75,13 @@ def test_base_url_without_version(base_url: str) -> None:
         ("/v1/moderations", {"input": "x" * 50}, Charge(tokens=13)),
         ("/v1/images/generations", {"prompt": "x" * 40, "n": 3}, Charge(tokens=10, images=3)),
         ("/v1/images/generations", {"prompt": "x" * 40}, Charge(tokens=10, images=1)),
+        ("/v1/images/edits", {"prompt": "x" * 40, "images": [{"image_url": "u"}]}, Charge(tokens=775, images=1)),
+        ("/v1/images/edits", {"prompt": "x" * 40, "image": "u", "n": 2}, Charge(tokens=775, images=2)),
+        ("/v1/images/edits", {"prompt": "x" * 40, "images": 5}, Charge(tokens=775, images=1)),
+        ("/v1/audio/speech", {"input": "x" * 40}, Charge(tokens=10)),
+        ("/v1/videos", {"prompt": "x" * 40}, Charge()),
+        ("/v1/responses/compact", {"input": "x" * 40}, Charge(tokens=10)),
+        ("/v1/responses/compact", {"previous_response_id": "resp_1"}, Charge(tokens=1)),
     ],
 )
 def test_charges(url: str, body: dict[str, Any], charge: Charge) -> None:
@@ -116,6 +123,10 @@ def test_another_rule() -> None:
         "v1/chat/completions",
         "/v1/chat/completions/",
         "/v1/chat",
+        "/v1/models",
+        "/v1/images/variations",
+        "/v1/audio/transcriptions",
+        "/v1/audio/translations",
         "//evil.example/v1/chat/completions",
         "https://api.openai.com/v1/chat/completions",
         "/v1/../v1/chat/completions",
@@ -175,6 +186,9 @@ def test_unusable_counts(name: str, value: Any) -> None:
         ("/v1/embeddings", "input"),
         ("/v1/moderations", "input"),
         ("/v1/images/generations", "prompt"),
+        ("/v1/images/edits", "prompt"),
+        ("/v1/audio/speech", "input"),
+        ("/v1/videos", "prompt"),
     ],
 )
 def test_missing_content(url: str, field: str) -> None:
@@ -215,7 +229,7 @@ def test_any_shape_is_described(endpoint: Endpoint, content: Any, tools: Any) ->
     except InvalidRequest:
         assert content is None
     else:
-        assert call.charge.tokens >= 1
+        assert call.charge.tokens >= (endpoint is not Endpoint.VIDEOS)
         assert call.input_tokens >= 0
 
 
