@@ -111,6 +111,7 @@ class OpenAI:
         organization = organization_in(fields)
         route = route_of(method, path)
         known = body or {}
+        method = method.upper()
         model = "" if route.managed else route.model or lenient_model(known)
         if route.endpoint is None:
             charge = Charge(tokens=max(0, size) // 4 if model else 0)

@@ -90,8 +90,8 @@ def recorded_2025(facts: ChargeFacts) -> int:
     and tool calls do not show: 390 for 1,555 characters and a tool of 700 bytes, 45 for 178 and a schema of 310 bytes.
 
     Responses: characters/4 + 30, between 25 and 37 by model, where the cap does not show at all; on gpt-5 models no
-    rule was found. Here tool calls count as text, tools add about 200, and they and schemas an eighth of their JSON: within
-    12 % of 15 calls of 2025 and 2026 with one to four functions or a schema. A web search tool adds 320.
+    rule was found. Here tool calls count as text, tools add about 200, and they and schemas an eighth of their JSON:
+    within 12 % of 15 calls of 2025 and 2026, most with one to four functions or a schema. Web search adds 320.
 
     The others as documented, which they fit.
     """

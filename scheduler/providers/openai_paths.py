@@ -1,8 +1,8 @@
 """Where a request goes, by its method and path: which endpoint it is, and what names its limits if no model does.
 
-Compatible servers put all kinds of prefixes before the path (``/openai/v1``, ``/api/v1``, ``/inference``,
-``/v1beta/openai``) and some have no version; Azure names the model in it. So an endpoint is known by how a path ends, and a resource by the
-first known word.
+Compatible servers put all kinds of prefixes before the path (``/openai/v1``, ``/api/v1``, ``/v1beta/openai``), and some
+have no version; Azure names the model in it. So an endpoint is known by how a path ends, and a resource by the first
+known word.
 """
 
 from functools import lru_cache

@@ -2,7 +2,8 @@
 
 Older models cover a picture with *tiles* of 512 pixels, newer and small ones with *patches* of 32. What the limiter
 takes is another matter: see ``IMAGE_TOKENS``. Where a picture's size is not known (it lies elsewhere), 1024 x 1024 is
-assumed. A model that the guide does not name is billed like the longest name that its own begins with, and else like gpt-4o.
+assumed. A model that the guide does not name is billed like the longest name that its own begins with, and else like
+gpt-4o.
 """
 
 from collections.abc import Mapping
