@@ -1,5 +1,6 @@
 """Variants of a model: service tiers, long context and organizations, and whose limits each draws on."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -118,7 +119,7 @@ def test_what_a_variant_costs(pool: str, factor: float) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_whole_requests_draw_on_their_pool(backend: str) -> None:
-    """A request of the scheduler's own draws on its pool's limits, and on its call's project if no other is said."""
+    """A request of the scheduler's own draws on its pool's limits, and on the project that its call names."""
 
     async def main() -> None:
         transport = httpx.MockTransport(lambda _: httpx.Response(200, json={}))
@@ -129,7 +130,7 @@ def test_whole_requests_draw_on_their_pool(backend: str) -> None:
             await scheduler.request("POST", "/v1/responses", json=body)
             call = Call("POST", "/v1/responses", "gpt-5", Charge(), project="p")
             await scheduler.driver.perform(Job(call, b"{}", 0))
-            await scheduler.driver.perform(Job(call, b"{}", 0, project="q"))
+            await scheduler.driver.perform(Job(replace(call, project=None), b"{}", 0, project="q"))
             sent = {scope.name: scope.sent for scope in scheduler.statistics().scopes}
             assert sent == {"gpt-5@flex": 1, "gpt-5": 2, "p/*": 1, "q/*": 1}
 
