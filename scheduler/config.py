@@ -4,9 +4,9 @@ Limits are a mapping of models to limits::
 
     {"gpt-5-mini": {"rpm": 500, "tpm": 500_000, "rpd": 10_000}, "gpt-4o*": {"tpm": 30_000}, "*": {"rpm": 60}}
 
-A key is a model's name, or a pattern; all models that a pattern matches share its limits. The most particular key
-counts: a name before a pattern, a longer pattern before a shorter one. A limit is a number, or a table that says how it
-comes back: see ``scheduler.providers.quotas``.
+A key is a model's name, that of a variant (``gpt-5@flex``), or a pattern; all models that a pattern matches share its
+limits. The most particular key counts: a name before a pattern, a longer pattern before a shorter one. A limit is a
+number, or a table that says how it comes back: see ``scheduler.providers.quotas``.
 """
 
 import re

@@ -52,7 +52,7 @@ class Backlog:
             turns[item.priority, item.tenant] += 1
             ordered.append((item.priority, turns[item.priority, item.tenant], item.line, item))
         for priority, turn, _, item in sorted(ordered):  # lines differ, so items are not compared
-            self._windows.setdefault((item.model, item.project), _Window()).waiting.append((priority, turn, item))
+            self._windows.setdefault((item.pool, item.project), _Window()).waiting.append((priority, turn, item))
             self._left += 1
         share = max(1.0, len(self._windows) / _WINDOWS)
         self._lines = max(_LEAST, int(WINDOW / share))
@@ -78,7 +78,7 @@ class Backlog:
 
     def ended(self, item: Item) -> None:
         """Free the room of an item that was taken."""
-        window = self._windows[item.model, item.project]
+        window = self._windows[item.pool, item.project]
         window.out -= 1
         window.bytes_out -= item.length
         self._offer(window)

@@ -40,6 +40,7 @@ class Item:
         project: In which project it is sent, or None.
         url: Relative path of the endpoint that it is sent to.
         model: Model that it names.
+        pool: Name by which its limits are found; the model's own, unless it is of a service tier or long.
         charge: What it is expected to be charged.
     """
 
@@ -52,12 +53,13 @@ class Item:
     project: str | None
     url: str
     model: str
+    pool: str
     charge: Charge
 
     @property
     def call(self) -> Call:
         """The request as its provider sees it."""
-        return Call("POST", self.url, self.model, self.charge)
+        return Call("POST", self.url, self.model, self.charge, pool=self.pool)
 
 
 class JobFile:
@@ -143,6 +145,7 @@ class JobFile:
             self._same(parsed.project),
             self._same(call.url),
             self._same(call.model),
+            self._same(call.pool or call.model),
             self._same(call.charge),
         )
 

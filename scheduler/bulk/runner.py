@@ -45,7 +45,7 @@ class Runner:
         """Run *items*, lowest priority number first; returns early if it is stopped."""
         backlog = Backlog(items)
         for item in items:
-            self._progress.work.add(item.model, item.project, item.charge)
+            self._progress.work.add(item.pool, item.project, item.charge)
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch_signals)
             with self._all:
@@ -99,10 +99,10 @@ class Runner:
         """Take note of an attempt that goes out, or of one that has to be made again."""
         item = errand.item
         if begins:
-            self._progress.work.remove(item.model, item.project, item.charge)
+            self._progress.work.remove(item.pool, item.project, item.charge)
             self._waiting.discard(errand)
             return
-        self._progress.work.add(item.model, item.project, item.charge)
+        self._progress.work.add(item.pool, item.project, item.charge)
         self._waiting.add(errand)
         if self._progress.stopped:
             errand.scope.cancel()
@@ -110,7 +110,7 @@ class Runner:
     def _ended(self, errand: "_Errand", answer: Answer) -> None:
         item = errand.item
         if not errand.flies:
-            self._progress.work.remove(item.model, item.project, item.charge)
+            self._progress.work.remove(item.pool, item.project, item.charge)
         try:
             if answer.error is None:
                 self._results.success(item.custom_id, answer)

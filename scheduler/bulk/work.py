@@ -7,20 +7,20 @@ from scheduler.engine.lane import mask_of
 
 
 class Work:
-    """Charges, summed by what they draw on: model, project and dimensions."""
+    """Charges, summed by what they draw on: pool, project and dimensions."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[str, str | None, int], list[int]] = {}
 
-    def add(self, model: str, project: str | None, charge: Charge) -> None:
+    def add(self, pool: str, project: str | None, charge: Charge) -> None:
         """Add one request."""
-        sums = self._sums.setdefault((model, project, mask_of(charge)), [0] * len(charge))
+        sums = self._sums.setdefault((pool, project, mask_of(charge)), [0] * len(charge))
         for position, units in enumerate(charge):
             sums[position] += units
 
-    def remove(self, model: str, project: str | None, charge: Charge) -> None:
+    def remove(self, pool: str, project: str | None, charge: Charge) -> None:
         """Take one request out that was added."""
-        sums = self._sums[model, project, mask_of(charge)]
+        sums = self._sums[pool, project, mask_of(charge)]
         for position, units in enumerate(charge):
             sums[position] -= units
 
@@ -36,8 +36,8 @@ class Work:
                 many in that time. They alone make no limit known.
         """
         units: dict[Account, int] = {}
-        for (model, project, mask), sums in tuple(self._sums.items()):
-            for account, position in admission.draws(model, project, mask):
+        for (pool, project, mask), sums in tuple(self._sums.items()):
+            for account, position in admission.draws(pool, project, mask):
                 if account.known:
                     units[account] = units.get(account, 0) + account.charge_for(sums[position])
         if not any(account.bucket.quota.window for account in units):

@@ -150,7 +150,7 @@ def _scan(job: JobFile, results: Results, progress: Progress, whole: Work) -> It
         elif found.custom_id in results.done:
             progress.skipped += 1
         else:
-            whole.add(found.model, found.project, found.charge)
+            whole.add(found.pool, found.project, found.charge)
             yield found
 
 

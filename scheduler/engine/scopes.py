@@ -1,7 +1,8 @@
 """Scopes: whom a limit binds, and which accounts a request draws on.
 
-A rule names models (or patterns of models) and the quotas that they share. A model that no rule names gets a scope of
-its own when it is first seen, and its limits are learned. Names come from request bodies, so the number of learned
+A rule names models (or patterns of models) and the quotas that they share; variants of a model (``gpt-5@flex``) are
+named like models. A model that no rule names gets a scope of its own when it is first seen, and its limits are learned;
+a variant that shares its model's limits draws on those. Names come from request bodies, so the number of learned
 scopes is bounded: the longest idle one makes room, and where none is idle a common scope takes the rest.
 """
 
@@ -18,6 +19,7 @@ from scheduler.core.quota import HOUR, MINUTE, Dimension, Quota, Refill
 from scheduler.core.ramp import Ramp
 from scheduler.core.reconcile import Account
 from scheduler.engine.leases import AccountSource
+from scheduler.providers.pools import shared
 
 if TYPE_CHECKING:
     from scheduler.engine.lane import Lane
@@ -180,15 +182,21 @@ class ScopeBook:
         scope.accounts = kept
 
     def scopes_for(self, model: str, project: str | None, now: int) -> tuple[tuple[Scope, ...], list[Scope]]:
-        """Return the scopes whose accounts a request for *model* draws on, and those that were dropped to make room."""
+        """Return the scopes whose accounts a request for *model* draws on, and those that were dropped to make room.
+
+        Args:
+            model: Model, or the pool that the provider names instead: ``MODEL@flex``.
+            project: Project that it is sent in, or None.
+            now: The instant.
+        """
         dropped: list[Scope] = []
         found = []
-        rule = _match(self._rules[None], model)
+        rule = _rule_for(self._rules[None], model)
         if rule is not None:
             found.append(self._configured(rule, None, now))
         elif self.learn:
-            found.append(self._learned_scope(model, now, dropped))
-        if project is not None and (rule := _match(self._rules.get(project, ()), model)) is not None:
+            found.append(self._learned_scope(shared(model), now, dropped))
+        if project is not None and (rule := _rule_for(self._rules.get(project, ()), model)) is not None:
             found.append(self._configured(rule, project, now))
         return tuple(found), dropped
 
@@ -253,12 +261,21 @@ def _alike(one: Quota, other: Quota) -> bool:
     return (one.dimension, one.window, one.refill) == (other.dimension, other.window, other.refill)
 
 
-_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}\Z")
+_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}(?=@|\Z)")
+
+
+def _rule_for(rules: Sequence[Rule], pool: str) -> Rule | None:
+    """Return the rule of a pool: its own if it is named, and otherwise that of the pool whose limits it shares."""
+    other = shared(pool)
+    if other == pool:
+        return _match(rules, pool)
+    own = tuple(rule for rule in rules if any(shared(name) != name for name in rule.models))
+    return _match(own, pool) or _match(rules, other)
 
 
 def _match(rules: Sequence[Rule], model: str) -> Rule | None:
     """Return the most particular rule: an exact name before a pattern, a longer pattern before a shorter one."""
-    family = _SNAPSHOT.sub("", model)  # a dated snapshot draws on its model's limits
+    family = _SNAPSHOT.sub("", model)  # a dated snapshot draws on its model's limits, in every variant
     best: tuple[bool, int] | None = None
     found = None
     for rule in rules:

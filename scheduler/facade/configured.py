@@ -30,6 +30,7 @@ from scheduler.errors import ConfigurationError
 from scheduler.http.passage import Seam
 from scheduler.providers import catalogue
 from scheduler.providers.base import Provider, Usage
+from scheduler.providers.pools import priced
 from scheduler.providers.registry import provider_named
 from scheduler.telemetry.collector import SchedulerCollector
 from scheduler.tokens.text import TiktokenCounter
@@ -132,9 +133,16 @@ class Configured:
         account.configured = self._concurrency
         return Scope("local", None, [account], Gate("local"), configured=True, local=True)
 
-    def _cost(self, model: str, usage: Usage) -> float:
-        price = self._price(model)
-        return price.cost(usage) if price is not None else 0.0
+    def _cost(self, pool: str, usage: Usage) -> float:
+        """Return what a usage costs: at the price of its pool, or at its model's, times what a service tier costs more.
+
+        A request of a tier is taken to have had it, though a provider may have served it as any other, and cheaper.
+        """
+        for name, factor in priced(pool):
+            price = self._price(name)
+            if price is not None:
+                return price.cost(usage) * factor
+        return 0.0
 
     def statistics(self) -> Statistics:
         """Return everything that can be seen, at one instant."""

@@ -39,7 +39,7 @@ class Turns(Configured):
         Leaving the block unsettled keeps the charge; an exception makes the outcome unknown and keeps it too.
 
         Args:
-            model: Model that the request names.
+            model: Model that the request names; with ``@flex`` or the like behind it where it has limits of its own.
             tokens: Tokens that it is expected to be charged, in and out.
             requests: Requests that it counts as.
             images: Images that it is charged.

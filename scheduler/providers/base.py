@@ -134,13 +134,15 @@ class Call:
 
     Attributes:
         method: HTTP method in capitals.
-        url: Relative path of a known endpoint, such as ``/v1/chat/completions``.
+        url: Relative path of a known endpoint, such as ``/v1/chat/completions``; of a request that was recognised and
+            goes elsewhere the path from the version on, without the names of things: ``/v1/files/{id}``.
         model: Model that the body names, or "".
         charge: What the limiter is expected to take at admission.
-        input_tokens: Estimated tokens sent, for the expected cost.
+        input_tokens: Estimated tokens sent, for the expected cost; of a request that was recognised by its bytes only.
         stream: Whether the answer comes as server-sent events.
         pool: Name by which its limits are found, where that is not the model: a service tier, long context or another
-            organization has limits of its own, ``MODEL@flex``, and what names no model those of its endpoint.
+            organization has limits of its own, ``MODEL@flex``, and what names no model those of its endpoint. See
+            ``scheduler.providers.pools``.
         project: Project that its headers name, or None.
     """
 

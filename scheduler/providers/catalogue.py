@@ -28,7 +28,7 @@ class Catalogue:
         provider: Its name.
         as_of: The day that the whole was compiled; groups have days of their own.
         groups: Models with the same limits.
-        long_context: Pools of long requests, which no scope stands for yet.
+        long_context: Pools of long requests.
         prices: Prices by model.
         all_tiers: The tiers, lowest first.
     """
@@ -60,13 +60,13 @@ class Catalogue:
         )
 
     def quotas(self, tier: str) -> tuple[Limits, ...]:
-        """Return the limits of *tier*, one for each pool.
+        """Return the limits of *tier*, one for each pool; those of long requests are ``MODEL@long-context``.
 
         Raises:
             ConfigurationError: If the tier is unknown.
         """
         name = self.tier(tier).name
-        return tuple(limits for group in self.groups for limits in group.limits(name))
+        return tuple(limits for group in (*self.groups, *self.long_context) for limits in group.limits(name))
 
     def batch_queue(self, tier: str) -> Mapping[str, int]:
         """Return the input tokens that each model may have enqueued in batches at *tier*, where a source says so.
@@ -92,6 +92,20 @@ class Catalogue:
             if name in self.prices:
                 return self.prices[name]
         return None
+
+
+@lru_cache(maxsize=1024)
+def long_context_over(provider: str, model: str) -> int | None:
+    """Return beyond how many input tokens a request for *model* draws on a pool of its own; None where no source says.
+
+    Dated snapshots are as their model; fine-tuned models are not.
+    """
+    try:
+        groups = load(provider).long_context
+    except ConfigurationError:
+        return None  # a provider without a catalogue
+    names = {model, _DATED.sub("", model)}
+    return next((group.over for group in groups if names & set(group.models)), None)
 
 
 @lru_cache

@@ -5,37 +5,37 @@ charges of 2022 to 2026; each rule names its own.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from scheduler.core.growth import Growth
 from scheduler.core.quota import Charge, Dimension
-from scheduler.errors import ConfigurationError, InvalidRequest
+from scheduler.errors import ConfigurationError
 from scheduler.providers.base import Call, Outcome, Reading, Settlement, Usage
+from scheduler.providers.catalogue import long_context_over
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.headers import lowered, observations
 from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, Endpoint, documented
+from scheduler.providers.openai_content import (
+    CONVERSATIONS,
+    PAINTING,
+    content_in,
+    facts_of,
+    is_form,
+    organization_in,
+    require_content,
+)
 from scheduler.providers.openai_errors import cause_of, error_of, outcome_of
-from scheduler.providers.openai_request import CAPS, counts_of, endpoint_of, model_of, require
+from scheduler.providers.openai_paths import route_of
+from scheduler.providers.openai_request import counts_of, endpoint_of, lenient_counts, lenient_model, model_of
 from scheduler.providers.openai_usage import usage_of
+from scheduler.providers.pools import pool_of
 from scheduler.providers.refusals import refusal_of
 from scheduler.providers.texts import NAME, cleaned
-from scheduler.tokens.chat import content_tokens
-from scheduler.tokens.content import Content, content_of
+from scheduler.tokens.chat import content_tokens, estimated_tokens
 from scheduler.tokens.counter import TokenCounter
 
-_FIELDS: Mapping[Endpoint, tuple[str, ...]] = {
-    Endpoint.CHAT: ("messages",),
-    Endpoint.RESPONSES: ("input", "instructions"),
-    Endpoint.COMPLETIONS: ("prompt",),
-    Endpoint.EMBEDDINGS: ("input",),
-    Endpoint.IMAGES: ("prompt",),
-    Endpoint.MODERATIONS: ("input",),
-}
-"""Fields that hold what is sent."""
-_OPTIONAL = frozenset({Endpoint.RESPONSES, Endpoint.COMPLETIONS})
-"""Endpoints that have something to go on without them: a stored prompt, an earlier answer."""
-_CONVERSATIONS = frozenset({Endpoint.CHAT, Endpoint.RESPONSES})
+_NEVER_LONG = 100_000  # input tokens up to which no model's request is long
+_STREAMED: tuple[Any, ...] = (True, "true")  # the latter in a form
 _SUCCESS = range(200, 300)
 _FAILED_STREAM = 500  # as which an error within a stream counts that says nothing better of itself
 _LATIN_1 = 0xFF  # the last character that a header can carry
@@ -85,46 +85,65 @@ class OpenAI:
         endpoint = endpoint_of(method, url)
         model = model_of(body)
         counts = counts_of(body)
-        fields = _FIELDS[endpoint]
-        if endpoint not in _OPTIONAL:
-            require(body, fields[0])
-        content = content_of(*(body.get(name) for name in fields))
+        require_content(endpoint, body)
+        content = content_in(endpoint, body)
+        tokens = content_tokens(content, model, self.counter, body, chat=endpoint in CONVERSATIONS)
         return Call(
             method="POST",
             url=str(endpoint),
             model=model,
-            charge=self._charge(endpoint, content, counts),
-            input_tokens=content_tokens(content, model, self.counter, body, chat=endpoint in _CONVERSATIONS),
+            charge=self._charge(facts_of(endpoint, content, counts, body), content.images),
+            input_tokens=tokens,
             stream=body.get("stream") is True,
+            pool=self._pool(model, "", body.get("service_tier"), tokens, ""),
         )
 
     def recognise(
         self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | None, size: int = 0
     ) -> Call:
-        """Describe a request that somebody else has made: what cannot be described is charged one request."""
-        endpoint = path[path.find("/v1/") :] if "/v1/" in path else path
-        project = lowered(headers).get("openai-project")
-        try:
-            return replace(self.describe(method, endpoint, body or {}), project=project)
-        except InvalidRequest:
-            model = body.get("model") if body else None
-            name = model if isinstance(model, str) else ""
-            charge = Charge(tokens=size // 4 if name else 0)
-            pool = name or endpoint.removeprefix("/v1/").split("/")[0]
-            return Call(method, endpoint, name, charge, pool=pool, project=project)
+        """Describe a request that somebody else has made; in microseconds, so input tokens are estimated by bytes.
 
-    def _charge(self, endpoint: Endpoint, content: Content, counts: Mapping[str, int]) -> Charge:
-        n = max(counts.get("n", 1), counts.get("best_of", 1))
-        facts = ChargeFacts(
-            endpoint,
-            content.characters,
-            messages=content.items,
-            output_cap=max(counts.get(name, 0) for name in CAPS),
-            n=n,
-            image_tokens=content.image_tokens,
+        A request of which nothing is known but its size is charged as if that were its characters, unless it is a form.
+        What does not go to a model (files, batches, an answer that is fetched again) is charged one request.
+        """
+        fields = lowered(headers)
+        project = fields.get("openai-project") or None
+        organization = organization_in(fields)
+        route = route_of(method, path)
+        known = body or {}
+        method = method.upper()
+        model = "" if route.managed else route.model or lenient_model(known)
+        if route.endpoint is None:
+            charge = Charge(tokens=max(0, size) // 4 if model else 0)
+            pool = self._pool(model, route.pool, None, 0, organization)
+            return Call(method, route.url, model, charge, pool=pool, project=project)
+        endpoint = route.endpoint
+        content = content_in(endpoint, known)
+        facts = facts_of(endpoint, content, lenient_counts(known), known)
+        tokens = estimated_tokens(content, model, facts.declared)
+        if not known and not is_form(endpoint, fields):
+            tokens = max(0, size) // 4
+            facts = facts._replace(characters=max(0, size))
+        return Call(
+            method=method,
+            url=route.url,
+            model=model,
+            charge=self._charge(facts, content.images),
+            input_tokens=tokens,
+            stream=known.get("stream") in _STREAMED,
+            pool=self._pool(model, route.pool, known.get("service_tier"), tokens, organization),
+            project=project,
         )
-        images = n if endpoint is Endpoint.IMAGES else content.images
-        return Charge(tokens=self.charge_rule(facts), images=images)
+
+    def _charge(self, facts: ChargeFacts, images: int) -> Charge:
+        """Return what the limiter takes: of images those that are made, or else those that are shown."""
+        return Charge(tokens=self.charge_rule(facts), images=facts.n if facts.endpoint in PAINTING else images)
+
+    def _pool(self, model: str, other: str, tier: object, tokens: int, organization: str) -> str:
+        """Return the name of the pool, or "" where that is the model's."""
+        over = long_context_over(self.name, model) if tokens > _NEVER_LONG else None
+        pool = pool_of(model or other, tier=tier, long=over is not None and tokens > over, organization=organization)
+        return "" if pool == model else pool
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes | None, *, url: str = "") -> Reading:
         """Read an answer. *headers* may have names in any case; *body* is None where it was not read.

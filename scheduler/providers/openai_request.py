@@ -14,9 +14,18 @@ MODEL = 200
 CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """Fields that bound the output of one answer."""
 
+_DIGITS = 10
 _MOST = dict.fromkeys(CAPS, 10**9) | {"n": 128, "best_of": 128}
-_KNOWN = "known are " + ", ".join(Endpoint)
-_PATHS = {str(endpoint): endpoint for endpoint in Endpoint}
+DESCRIBED = tuple(
+    endpoint
+    for endpoint in Endpoint
+    if endpoint not in {Endpoint.VARIATIONS, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS}
+)
+"""Endpoints whose body may be JSON: those of the batch format (batch guide, 2026), speech and compact. The others take
+forms only."""
+
+_KNOWN = "known are " + ", ".join(DESCRIBED)
+_PATHS = {str(endpoint): endpoint for endpoint in DESCRIBED}
 
 
 def endpoint_of(method: Any, url: Any) -> Endpoint:
@@ -81,6 +90,26 @@ def counts_of(body: Mapping[str, Any]) -> dict[str, int]:
                 f"{name} is not a usable number", f"body.{name}", f"write 1 to {most}, or leave it out"
             )
         counts[name] = value
+    return counts
+
+
+def lenient_model(body: Mapping[str, Any]) -> str:
+    """Return the model that a body or form names, or "" where it is no usable name."""
+    model = body.get("model")
+    return model if isinstance(model, str) and len(model) <= MODEL and model.isprintable() else ""
+
+
+def lenient_counts(body: Mapping[str, Any]) -> dict[str, int]:
+    """Return those of a body's or form's counts that are set, within what is sane; what is no number is left out."""
+    counts = {}
+    for name, most in _MOST.items():
+        value = body.get(name)
+        if value is None:
+            continue
+        if type(value) is str and value.isdecimal() and len(value) <= _DIGITS:
+            value = int(value)
+        if type(value) is int or (type(value) is float and value.is_integer()):
+            counts[name] = min(most, max(1, int(value)))
     return counts
 
 

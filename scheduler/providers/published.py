@@ -6,6 +6,7 @@ from datetime import date
 
 from scheduler.core.quota import Quota
 from scheduler.providers.base import Usage
+from scheduler.providers.pools import pool_of
 
 SNAPSHOTS = ("-[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", "-[0-9][0-9][0-9][0-9]")
 """How the dated snapshots of a model end, as globs: ``gpt-4o-2024-08-06``, ``gpt-4-0613``. They share its limits."""
@@ -86,15 +87,15 @@ class Group:
         quotas = self.quotas.get(tier, ())
         if not quotas:
             return
+        long = self.over is not None
         if self.scope is not None:
-            yield Limits(self.scope, tuple(name for model in self.models for name in _names(model)), quotas)
+            yield Limits(self.scope, tuple(name for model in self.models for name in _names(model, long=long)), quotas)
             return
         for model in self.models:
-            yield Limits(model, tuple(_names(model)), quotas)
+            yield Limits(pool_of(model, long=long), tuple(_names(model, long=long)), quotas)
 
 
-def _names(model: str) -> Iterator[str]:
-    """Yield a model's name and the globs of its snapshots."""
-    yield model
-    for ending in SNAPSHOTS:
-        yield model + ending
+def _names(model: str, *, long: bool) -> Iterator[str]:
+    """Yield a model's name and the globs of its snapshots, as pools of long requests or not."""
+    for ending in ("", *SNAPSHOTS):
+        yield pool_of(model + ending, long=long)

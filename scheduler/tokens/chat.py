@@ -14,7 +14,10 @@ from typing import Any
 
 from scheduler.tokens.content import Content, content_of
 from scheduler.tokens.counter import TokenCounter
+from scheduler.tokens.declared import PER_TOKEN, json_of, schemas, tools
+from scheduler.tokens.text import ByteEstimate
 
+ESTIMATE = ByteEstimate()
 EXACT = 40_000
 """Characters of a body that are counted; each text stands for ``OVERHEAD`` more, for what a count itself costs."""
 OVERHEAD = 100
@@ -49,14 +52,29 @@ def content_tokens(
         body: The body itself, for its tools.
         chat: Whether messages and tools add to the text; not so for embeddings and the like.
     """
-    total = content.ids + content.image_tokens
+    total = content.ids + content.billed_image_tokens(model)
     if not chat:
         return total + _counted(content.texts, model, counter)
-    lines, added = _tools(body.get("tools"), model)
-    texts = chain(content.texts, content.names, content.calls, lines)
+    lines, added = _tools([*tools(body)], model)
+    texts = chain(content.texts, content.names, content.calls, lines, map(json_of, schemas(body)))
     total += _counted(texts, model, counter) + added
     # Every role in use is one token.
     return total + PER_MESSAGE * content.items + len(content.roles) + PER_NAME * len(content.names) + PRIMING
+
+
+def estimated_tokens(content: Content, model: str, declared: int = 0) -> int:
+    """Return about the input tokens of *content*, by its bytes: in microseconds, and some 5 % low.
+
+    Args:
+        content: The body's pieces.
+        model: Model that they are for.
+        declared: Bytes of the JSON of tools and of the schema of the answer.
+    """
+    total = content.ids + content.billed_image_tokens(model) + declared // PER_TOKEN + PER_MESSAGE * content.items
+    for texts in (content.texts, content.calls):
+        for text in texts:
+            total += ESTIMATE.count(text, model)
+    return total
 
 
 def _counted(texts: Iterable[str], model: str, counter: TokenCounter) -> int:
@@ -72,7 +90,7 @@ def _counted(texts: Iterable[str], model: str, counter: TokenCounter) -> int:
     return tokens + beyond * tokens // max(1, seen)
 
 
-def _tools(tools: Any, model: str) -> tuple[list[str], int]:
+def _tools(tools: list[Any], model: str) -> tuple[list[str], int]:
     """Return the texts that tool definitions put before the model, and the tokens that they add to them."""
     lines: list[str] = []
     functions = [*_functions(tools)]
@@ -90,9 +108,9 @@ def _tools(tools: Any, model: str) -> tuple[list[str], int]:
     return lines, added
 
 
-def _functions(tools: Any) -> Iterator[Mapping[str, Any]]:
+def _functions(tools: list[Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the function definitions among *tools*: chat wraps them in ``function``, Responses does not."""
-    for tool in tools if isinstance(tools, list) else ():
+    for tool in tools:
         if isinstance(tool, Mapping):
             function = tool.get("function", tool)
             if isinstance(function, Mapping) and isinstance(function.get("name"), str):

@@ -9,16 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-IMAGE_TOKENS = 765
-"""Tokens of one image: 85 + 4 tiles of 170, the published cost of 1024 x 1024 at high detail on gpt-4o and gpt-4.1.
+from scheduler.tokens.images import IMAGE_TOKENS, LOW_DETAIL_TOKENS, picture_tokens
 
-Recorded charges of chat requests with one image and a short prompt are 773 to 788 (2024 to 2026), even for models
-that bill images quite otherwise, so this serves as the charge too.
-"""
-LOW_DETAIL_TOKENS = 85
-"""Tokens of one image at ``detail: low``, for the same models."""
+MEASURED = 100
+"""Pictures of a body that are looked at."""
 
-_IMAGES = ("image_url", "input_image", "image")  # tuples: a type may be anything, hashable or not
+_IMAGES = (
+    "image_url",
+    "input_image",
+    "image",
+    "computer_screenshot",
+)  # tuples: a type may be anything, hashable or not
 _OPAQUE = ("input_audio", "audio", "file", "input_file", "item_reference")
 _INSIDE = ("content", "text", "refusal", "output", "summary")
 
@@ -34,8 +35,7 @@ class Content:
         texts: What is said, in no particular order.
         calls: Names and arguments of tool calls, which are billed and were never seen in a charge.
         ids: Token ids given in place of text.
-        images: Images among the parts.
-        image_tokens: What these images come to, in tokens.
+        pictures: Detail (or "") and address, data URL or "" of each picture among the parts.
     """
 
     items: int = 0
@@ -44,13 +44,36 @@ class Content:
     texts: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     ids: int = 0
-    images: int = 0
-    image_tokens: int = 0
+    pictures: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def characters(self) -> int:
         """Unicode code points of texts and roles; a token id counts as four."""
         return sum(map(len, self.texts)) + sum(map(len, self.roles)) + 4 * self.ids
+
+    @property
+    def images(self) -> int:
+        """How many pictures there are."""
+        return len(self.pictures)
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens that the limiter takes for the pictures."""
+        return sum(LOW_DETAIL_TOKENS if detail == "low" else IMAGE_TOKENS for detail, _ in self.pictures)
+
+    def billed_image_tokens(self, model: str) -> int:
+        """Tokens that *model* is billed for the pictures; beyond ``MEASURED`` in proportion to those before."""
+        billed = sum(picture_tokens(model, detail, url) for detail, url in self.pictures[:MEASURED])
+        return billed if len(self.pictures) <= MEASURED else billed * len(self.pictures) // MEASURED
+
+    def add_picture(self, part: Any, detail: Any = None) -> None:
+        """Add the picture of a part of any shape; chat puts ``detail`` inside ``image_url``, responses beside it."""
+        place = part.get("image_url") if isinstance(part, Mapping) else part
+        if isinstance(place, Mapping):
+            detail, place = place.get("detail"), place.get("url")
+        elif isinstance(part, Mapping):
+            detail = part.get("detail", detail)
+        self.pictures.append((detail if isinstance(detail, str) else "", place if isinstance(place, str) else ""))
 
 
 def content_of(*values: Any) -> Content:
@@ -81,8 +104,7 @@ def _take(item: Mapping[str, Any], content: Content, todo: list[Any]) -> None:
             content.names.append(item["name"])
     kind = item.get("type")
     if kind in _IMAGES:
-        content.images += 1
-        content.image_tokens += _image_tokens(item)
+        content.add_picture(item)
     elif kind not in _OPAQUE:
         todo.extend(inside for name in _INSIDE if isinstance(inside := item.get(name), (str, list, Mapping)))
         _take_calls(item, content)
@@ -96,10 +118,3 @@ def _take_calls(item: Mapping[str, Any], content: Content) -> None:
     for call in calls:
         if isinstance(call, Mapping):
             content.calls.extend(call[name] for name in ("name", "arguments") if isinstance(call.get(name), str))
-
-
-def _image_tokens(part: Mapping[str, Any]) -> int:
-    """Return the tokens of an image part; chat puts ``detail`` inside ``image_url``, responses beside it."""
-    place = part.get("image_url")
-    detail = place.get("detail") if isinstance(place, Mapping) else part.get("detail")
-    return LOW_DETAIL_TOKENS if detail == "low" else IMAGE_TOKENS

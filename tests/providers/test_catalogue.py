@@ -7,7 +7,7 @@ import pytest
 from scheduler.core.quota import Dimension
 from scheduler.errors import ConfigurationError
 from scheduler.providers.base import Usage
-from scheduler.providers.catalogue import Catalogue, Limits, Price, load, parse
+from scheduler.providers.catalogue import Catalogue, Limits, Price, load, long_context_over, parse
 
 OPENAI = load("openai")
 GOOD = """
@@ -69,6 +69,11 @@ def test_tiers_have_names_aliases_and_what_they_take() -> None:
         ("free", "gpt-3.5-turbo-0125", {"rpm": 3, "rpd": 200, "tpm": 40_000}),
         ("free", "gpt-5", {}),
         ("grow", "gpt-4o", {}),
+        ("1", "gpt-4.1@long-context", {"rpm": 100, "tpm": 200_000}),
+        ("1", "gpt-4.1-2025-04-14@long-context", {"rpm": 100, "tpm": 200_000}),
+        ("5", "gpt-5.5@long-context", {"rpm": 8_000, "tpm": 20_000_000}),
+        ("4", "gpt-4.1@long-context", {}),
+        ("1", "gpt-4o@long-context", {}),
     ],
 )
 def test_published_limits(tier: str, model: str, limits: dict[str, int]) -> None:
@@ -116,6 +121,22 @@ def test_long_context_pools_stand_apart() -> None:
     """The pools of long requests say beyond how many input tokens they begin."""
     pools = {model: group.over for group in OPENAI.long_context for model in group.models}
     assert pools == {"gpt-5.5": 272_000, "gpt-4.1": 128_000, "gpt-5.2-pro": 128_000}
+    assert all(long_context_over("openai", model) == over for model, over in pools.items())
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "over"),
+    [
+        ("openai", "gpt-4.1-2025-04-14", 128_000),
+        ("openai", "gpt-4.1-mini", None),
+        ("openai", "ft:gpt-4.1:acme::1", None),
+        ("openai", "", None),
+        ("nobody", "gpt-4.1", None),
+    ],
+)
+def test_whose_requests_are_long(provider: str, model: str, over: int | None) -> None:
+    """Snapshots are as their model; other models, and providers without a catalogue, have no long requests."""
+    assert long_context_over(provider, model) == over
 
 
 @pytest.mark.parametrize(

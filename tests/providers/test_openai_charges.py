@@ -12,6 +12,7 @@ from scheduler.providers.openai_charge import CHARGE_RULES, ChargeFacts, Endpoin
 
 CHAT, RESPONSES, COMPLETIONS = Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.COMPLETIONS
 EMBEDDINGS, IMAGES, MODERATIONS = Endpoint.EMBEDDINGS, Endpoint.IMAGES, Endpoint.MODERATIONS
+TOKENLESS = {Endpoint.VARIATIONS, Endpoint.VIDEOS, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS}
 # The recording has the number of messages, not their roles: the usual ones
 ROLES = {1: "user", 2: "system user", 3: "system user assistant", 4: "system user assistant user"}
 
@@ -33,6 +34,15 @@ ROLES = {1: "user", 2: "system user", 3: "system user assistant", 4: "system use
         ("documented", ChargeFacts(EMBEDDINGS, 8, messages=5), 5),
         ("documented", ChargeFacts(MODERATIONS, 8, messages=5), 5),
         ("documented", ChargeFacts(IMAGES, 40, n=4), 10),
+        ("documented", ChargeFacts(Endpoint.EDITS, 40, image_tokens=765), 775),
+        ("documented", ChargeFacts(Endpoint.COMPACT, 40, output_cap=11), 11),
+        ("documented", ChargeFacts(Endpoint.SPEECH, 0), 1),
+        ("documented", ChargeFacts(Endpoint.TRANSCRIPTIONS, 0), 0),
+        ("documented", ChargeFacts(Endpoint.TRANSLATIONS, 40), 10),
+        ("documented", ChargeFacts(Endpoint.VIDEOS, 40), 0),
+        ("documented", ChargeFacts(Endpoint.VARIATIONS, 40, n=2), 0),
+        ("documented", ChargeFacts(RESPONSES, 40, calls=400, declared=400, tools=True), 10),
+        ("recorded_2025", ChargeFacts(CHAT, 38, calls=400, declared=400, tools=True), 12),
         ("recorded_2025", ChargeFacts(CHAT, 38), 12),
         ("recorded_2025", ChargeFacts(CHAT, 38, output_cap=50), 50),
         ("recorded_2025", ChargeFacts(RESPONSES, 40, output_cap=300), 40),
@@ -55,13 +65,14 @@ def test_rules(rule: str, facts: ChargeFacts, charge: int) -> None:
         st.sampled_from(Endpoint),
         *(st.integers(0, 10**9) for _ in range(3)),
         st.integers(1, 128),
-        st.integers(0, 10**6),
+        *(st.integers(0, 10**6) for _ in range(3)),
+        st.booleans(),
     ),
 )
 def test_every_charge_is_positive_and_grows_with_the_text(rule: str, facts: ChargeFacts) -> None:
-    """No rule lets a request through for nothing, and more text never costs less."""
+    """No rule lets tokens through for nothing where they are limited, and more text never costs less."""
     charge = CHARGE_RULES[rule](facts)
-    assert charge >= 1
+    assert charge >= (facts.endpoint not in TOKENLESS)
     assert charge <= CHARGE_RULES[rule](facts._replace(characters=facts.characters + 1)) <= charge + 1
 
 
@@ -112,3 +123,37 @@ def test_rules_by_name() -> None:
     """The rules are found under the names that settings use."""
     assert CHARGE_RULES["documented"] is documented
     assert CHARGE_RULES["recorded_2024"] is recorded_2024
+
+
+@pytest.mark.parametrize(
+    ("model", "characters", "calls", "declared", "tools", "charge"),
+    [
+        # cassettes of traceloop/openllmetry and open-telemetry/opentelemetry-python-contrib, 2025-06 to 2026-05
+        ("gpt-4.1-nano", 22, 0, 0, False, 33),
+        ("gpt-4.1-nano", 130, 0, 0, False, 60),
+        ("gpt-4o-mini", 46, 0, 0, False, 42),
+        ("gpt-4.1-nano", 31, 0, 245, False, 75),  # a schema of the answer
+        ("gpt-4.1", 92, 0, 281, True, 289),
+        ("gpt-4.1", 113, 28, 281, True, 318),
+        ("gpt-4.1", 96, 0, 1018, True, 376),  # four functions
+        ("gpt-4o", 145, 0, 1313, True, 405),  # two
+        ("gpt-4o", 567, 35, 1313, True, 538),
+        ("gpt-4o", 1324, 414, 1313, True, 829),
+        ("gpt-4o", 97, 0, 292, True, 289),
+        ("gpt-4o", 200, 35, 292, True, 338),
+        ("gpt-4.1-nano", 32, 0, 222, True, 275),
+        ("gpt-4.1-nano", 33, 0, 255, True, 276),
+        ("gpt-4o-mini", 40, 0, 304, True, 289),
+    ],
+)
+def test_tools_and_schemas_of_responses(
+    model: str,
+    characters: int,
+    calls: int,
+    declared: int,
+    tools: bool,  # noqa: FBT001 -- a parameter of the test
+    charge: int,
+) -> None:
+    """Recorded charges of Responses with functions, calls and schemas are met to an eighth, whatever the model."""
+    facts = ChargeFacts(RESPONSES, characters, calls=calls, declared=declared, tools=tools)
+    assert abs(CHARGE_RULES["recorded_2025"](facts) - charge) <= charge / 8, model
