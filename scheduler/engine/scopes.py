@@ -8,7 +8,7 @@ scopes is bounded: the longest idle one makes room, and where none is idle a com
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from scheduler.core.quota import HOUR, MINUTE, Dimension, Quota, Refill
 from scheduler.core.ramp import Ramp
 from scheduler.core.reconcile import Account
 from scheduler.engine.leases import AccountSource
-from scheduler.providers.pools import shared
+from scheduler.providers.pools import home_of, shared
 
 if TYPE_CHECKING:
     from scheduler.engine.lane import Lane
@@ -30,6 +30,10 @@ OTHER = "other"
 LEARNED_MOST = 1_000
 LEARNED_AGE = HOUR
 """How many scopes are learned, and how long one is kept that nobody uses, in nanoseconds."""
+
+
+ORGANIZATIONS_MOST = 100
+"""How many organizations have scopes with the limits that are configured; those of others are learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ class ScopeBook:
         self._growth = growth
         self._scopes: dict[tuple[str | None, str], Scope] = {}
         self._learned: dict[str, Scope] = {}
+        self._organizations: set[str] = set()  # those that requests have named
         self._left: list[Scope] = []  # named no more, with somebody in them
 
     def __iter__(self) -> Iterator[Scope]:
@@ -154,6 +159,9 @@ class ScopeBook:
         """
         self._rules = {None: tuple(rules), **{name: tuple(each) for name, each in project_rules.items()}}
         named = {(project, rule.scope): rule for project, each in self._rules.items() for rule in each}
+        for organization in self._organizations:
+            others = (_of_organization(rule, organization) for rule in self._rules[None])
+            named = {(None, rule.scope): rule for rule in others} | named
         for key in [key for key in self._scopes if key not in named]:
             self._left.append(self._scopes.pop(key))
         self._left = [scope for scope in self._left if not scope.idle]
@@ -191,14 +199,30 @@ class ScopeBook:
         """
         dropped: list[Scope] = []
         found = []
-        rule = _rule_for(self._rules[None], model)
+        home, organization = home_of(model)
+        rule = self._elsewhere(model, home, organization) if organization else _rule_for(self._rules[None], model)
         if rule is not None:
             found.append(self._configured(rule, None, now))
         elif self.learn:
             found.append(self._learned_scope(shared(model), now, dropped))
-        if project is not None and (rule := _rule_for(self._rules.get(project, ()), model)) is not None:
+        if project is not None and (rule := _rule_for(self._rules.get(project, ()), home)) is not None:
             found.append(self._configured(rule, project, now))
         return tuple(found), dropped
+
+    def _elsewhere(self, pool: str, home: str, organization: str) -> Rule | None:
+        """Return the rule of a pool that names its organization: one that names it too, or that of the same at home.
+
+        The latter holds in a scope of its own. Which organization is at home nobody says: an SDK may name it always.
+        """
+        own = [rule for rule in self._rules[None] if any(home_of(name)[1] for name in rule.models)]
+        rule = _rule_for(own, pool)
+        if rule is not None:
+            return rule
+        rule = _rule_for(self._rules[None], home)
+        if rule is None or len(self._organizations | {organization}) > ORGANIZATIONS_MOST:
+            return None
+        self._organizations.add(organization)
+        return _of_organization(rule, organization)
 
     def _configured(self, rule: Rule, project: str | None, now: int) -> Scope:
         key = (project, rule.scope)
@@ -255,6 +279,10 @@ class ScopeBook:
         account = self._source.open(scope.name, quota, now, known=True)
         scope.accounts.append(account)
         return account
+
+
+def _of_organization(rule: Rule, organization: str) -> Rule:
+    return replace(rule, scope=f"{rule.scope}@{organization}")
 
 
 def _alike(one: Quota, other: Quota) -> bool:

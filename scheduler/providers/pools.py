@@ -24,6 +24,8 @@ _SHARING = "@priority"
 processing" (fast mode guide, copies of 2025 to November 2026; recorded headers of such requests agree). Ultrafast has
 limits of its own (its guide); of flex and scale nothing is said."""
 
+_ORGANIZATION = "@org-"
+
 FACTORS: Mapping[str, float] = {"flex": 0.5, "priority": 2.0, "ultrafast": 6.0}
 """Price of a tier, as a multiple of the model's: flex costs what batches do, ultrafast six times as much; priority
 about twice (1.75 to 2.5 by model, pricing page of 2026)."""
@@ -50,6 +52,12 @@ def shared(pool: str) -> str:
     """Return the pool whose limits bind *pool* where no limits are named for itself."""
     begin, found, end = pool.partition(_SHARING)
     return begin + end if found and begin and end[:1] in {"", "@"} else pool
+
+
+def home_of(pool: str) -> tuple[str, str]:
+    """Return a pool without the organization that it names, and that organization or ""."""
+    name, found, organization = pool.rpartition(_ORGANIZATION)
+    return (name, _ORGANIZATION[1:] + organization) if found and name else (pool, "")
 
 
 def priced(pool: str) -> Iterator[tuple[str, float]]:

@@ -9,6 +9,7 @@ from engine_support import Run, headers
 
 from scheduler import DeadlineUnattainable
 from scheduler.core.quota import Charge
+from scheduler.engine import scopes
 from scheduler.http.driver import Job
 from scheduler.providers.base import Call, Usage
 from scheduler.providers.catalogue import load
@@ -17,8 +18,8 @@ from scheduler.testing import Recorder, run
 
 def scope_of(scheduler: Recorder, pool: str, project: str | None = None) -> list[str]:
     """Return the names of the scopes that a request of *pool* draws on."""
-    scopes, _ = scheduler.admission.book.scopes_for(pool, project, scheduler.admission.clock.now())
-    return [scope.name for scope in scopes]
+    found, _ = scheduler.admission.book.scopes_for(pool, project, scheduler.admission.clock.now())
+    return [scope.name for scope in found]
 
 
 def learning(**settings: Any) -> Recorder:
@@ -135,3 +136,35 @@ def test_whole_requests_draw_on_their_pool(backend: str) -> None:
             assert sent == {"gpt-5@flex": 1, "gpt-5": 2, "p/*": 1, "q/*": 1}
 
     run(main, backend=backend)
+
+
+def test_another_organization_has_the_same_limits_and_a_budget_of_its_own() -> None:
+    """Limits hold for each organization that requests name; one that is named in the limits has its own."""
+    limits = {"gpt-5": {"rpm": 500}, "gpt-4*": {"rpm": 40}, "gpt-5@org-b": {"rpm": 7}, "*": {"rpm": 60}}
+    scheduler = learning(limits=limits, project_limits={"p": {"gpt-5": {"rpm": 9}}})
+    assert scope_of(scheduler, "gpt-5@org-a", "p") == ["gpt-5@org-a", "p/gpt-5"]
+    assert scope_of(scheduler, "gpt-5@priority@org-a") == ["gpt-5@org-a"]
+    assert scope_of(scheduler, "gpt-4o@org-a") == scope_of(scheduler, "gpt-4.1@org-a") == ["gpt-4*@org-a"]
+    assert scope_of(scheduler, "gpt-5@org-b") == ["gpt-5@org-b"]
+    assert scope_of(scheduler, "gpt-5") == ["gpt-5"]
+    amounts = {scope.name: scope.accounts[0].bucket.quota.amount for scope in scheduler.admission.book}
+    assert amounts == {"gpt-5@org-a": 500, "p/gpt-5": 9, "gpt-4*@org-a": 40, "gpt-5@org-b": 7, "gpt-5": 500}
+
+
+def test_limits_of_all_organizations_change_together() -> None:
+    """Other limits hold for who was seen and who was not; what had been spent stays spent."""
+    scheduler = learning(limits={"gpt-5": {"rpm": 500}})
+    scheduler.reserve_nowait("gpt-5@org-a").settle()
+    scheduler.configure(limits={"gpt-5": {"rpm": 100}})
+    assert scope_of(scheduler, "gpt-5@org-a") == ["gpt-5@org-a"]
+    (bucket, *_) = scheduler.statistics().scopes[0].buckets
+    assert (bucket.limit, bucket.level) == (100, 99)
+
+
+def test_more_organizations_than_anyone_has_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who names ever new ones gets scopes that are bounded in number."""
+    monkeypatch.setattr(scopes, "ORGANIZATIONS_MOST", 1)
+    scheduler = learning(limits={"gpt-5": {"rpm": 500}})
+    scope_of(scheduler, "gpt-5@org-a")
+    scope_of(scheduler, "gpt-5@org-b")
+    assert [scope.configured for scope in scheduler.admission.book] == [True, False]
