@@ -137,6 +137,8 @@ class Call:
         charge: What the limiter is expected to take at admission.
         input_tokens: Estimated tokens sent, for the expected cost.
         stream: Whether the answer comes as server-sent events.
+        candidates: Tokens that it would be charged by each rule that is known, the one of *charge* first; empty where
+            there is nothing to choose from. By told charges the engine learns which to follow.
     """
 
     method: str
@@ -145,6 +147,7 @@ class Call:
     charge: Charge
     input_tokens: int = 0
     stream: bool = False
+    candidates: tuple[int, ...] = ()
 
 
 class Provider(Protocol):

@@ -13,7 +13,7 @@ from scheduler.errors import ConfigurationError
 from scheduler.providers.base import Call, Outcome, Reading, Settlement, Usage
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.headers import lowered, observations
-from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, Endpoint, documented
+from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, Endpoint, candidates_of, documented
 from scheduler.providers.openai_errors import cause_of, error_of, outcome_of
 from scheduler.providers.openai_request import CAPS, counts_of, endpoint_of, model_of, require
 from scheduler.providers.openai_usage import usage_of
@@ -85,16 +85,20 @@ class OpenAI:
         if endpoint not in _OPTIONAL:
             require(body, fields[0])
         content = content_of(*(body.get(name) for name in fields))
+        charge, candidates = self._charge(endpoint, content, counts)
         return Call(
             method="POST",
             url=str(endpoint),
             model=model,
-            charge=self._charge(endpoint, content, counts),
+            charge=charge,
             input_tokens=content_tokens(content, model, self.counter, body, chat=endpoint in _CONVERSATIONS),
             stream=body.get("stream") is True,
+            candidates=candidates,
         )
 
-    def _charge(self, endpoint: Endpoint, content: Content, counts: Mapping[str, int]) -> Charge:
+    def _charge(
+        self, endpoint: Endpoint, content: Content, counts: Mapping[str, int]
+    ) -> tuple[Charge, tuple[int, ...]]:
         n = max(counts.get("n", 1), counts.get("best_of", 1))
         facts = ChargeFacts(
             endpoint,
@@ -105,7 +109,8 @@ class OpenAI:
             image_tokens=content.image_tokens,
         )
         images = n if endpoint is Endpoint.IMAGES else content.images
-        return Charge(tokens=self.charge_rule(facts), images=images)
+        candidates = candidates_of(facts, self.charge_rule)
+        return Charge(tokens=candidates[0], images=images), candidates
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes | None, *, url: str = "") -> Reading:
         """Read an answer. *headers* may have names in any case; *body* is None where it was not read.
