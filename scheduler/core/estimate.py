@@ -30,23 +30,24 @@ times the largest and 4,096; with nothing learned, it is the first candidate; th
 the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _KEYS = 64
 _WINDOW = 8
+_WEIGHTS = tuple(1000 * 3**age // 4**age for age in range(_WINDOW))  # of errors, the newest first
 _FEW = 3  # told charges from which a model may be followed by itself
-_SMALL = 64  # units: an offset of so many is rather an offset than a factor
-_REACH = 4
+_REACH = 16
 _TIMES = 8
 _BEYOND = 4_096
+_APART = 64  # units between the smaller and the larger charges: nearer together they tell no slope
 _WHOLE = 1 << 16  # slopes are counted in parts of it
 _ALL = 1_000  # errors are counted in thousandths
-_SIMPLER = (0, 20, 40, 60)  # by how much an expert must err less: a rule as it is, with an offset, a factor, a line
-_EXPERTS = len(_SIMPLER)
+_OFFSET, _UNIT, _FACTOR, _LINE = 10_000, 500, 40_000, 60_000  # by how much an expert must err less than a plain rule
 
 _Fit = tuple[int, int, int]
 """What an expert corrects by: slope, offset, and the largest charge up to which its slope is believed."""
-_PLAIN: _Fit = (_WHOLE, 0, 0)
+_Pair = tuple[int, int]
+"""What a rule gives for a request, and what was told that it was charged."""
 
 
 class Estimator:
@@ -97,49 +98,45 @@ class Estimator:
 
 
 class _Model:
-    """The experts of one key."""
+    """What one key was told, and the expert that erred least on it."""
 
-    __slots__ = ("_best", "_common", "_errors", "_fits", "_own", "_told", "deviates", "rules")
+    __slots__ = ("_common", "_fit", "_own", "_rule", "_told", "deviates", "rules")
 
     def __init__(self, rules: int) -> None:
         self.rules = rules
         self.deviates = False  # whether its own experts are to be followed
         self._own = self._common = 0  # recent errors of its own experts, and of all models'
-        self._told: list[tuple[int, Sequence[int]]] = []
-        self._fits = [_PLAIN] * (_EXPERTS * rules)
-        self._errors = [0] * (_EXPERTS * rules)
-        self._best = 0
+        self._told: list[tuple[Sequence[int], int]] = []  # the newest first
+        self._rule = 0
+        self._fit: _Fit = (_WHOLE, 0, 0)
 
     def estimate(self, candidates: Sequence[int]) -> int:
         """Return what the best expert says; the first candidate where there are others than it has learned of."""
         if len(candidates) != self.rules:
             return candidates[0]
-        best = self._best
-        said = _said(candidates[best // _EXPERTS], self._fits[best])
+        said = _said(candidates[self._rule], self._fit)
         return max(1, min(candidates) // _TIMES, min(said, _TIMES * max(candidates) + _BEYOND))
 
     def compare(self, candidates: Sequence[int], told: int, common: int) -> None:
-        """See whether its own experts err less than those of all models, who said *common*."""
-        self._own = _aged(self._own, self.estimate(candidates), told)
-        self._common = _aged(self._common, common, told)
+        """See whether its own experts, unaware of what was *told*, err less than those of all, who said *common*."""
+        self._own = self._own * 3 // 4 + _error(self.estimate(candidates), told)
+        self._common = self._common * 3 // 4 + _error(common, told)
+        self.deviates = len(self._told) >= _FEW and self._own < self._common
 
     def learn(self, candidates: Sequence[int], told: int) -> None:
-        """Learn a told charge."""
-        fits, errors = self._fits, self._errors
-        for expert in range(len(fits)):
-            errors[expert] = _aged(errors[expert], _said(candidates[expert // _EXPERTS], fits[expert]), told)
-        self._told = [*self._told[1 - _WINDOW :], (told, candidates)]
+        """Learn a told charge, and see which expert is the best now."""
+        self._told = [(candidates, told), *self._told[: _WINDOW - 1]]
+        seen = set()
+        least: int | None = None
         for rule in range(self.rules):
-            pairs = [(each[rule], charged) for charged, each in self._told]
-            fits[rule * _EXPERTS + 1 : (rule + 1) * _EXPERTS] = _fitted(pairs)
-        self._best = min(range(len(fits)), key=self._handicapped)
-        self.deviates = len(self._told) >= _FEW and self._own + _SIMPLER[1] < self._common
-
-    def _handicapped(self, expert: int) -> int:
-        kind = expert % _EXPERTS
-        if kind == 1 and abs(self._fits[expert][1]) > _SMALL:
-            kind = _EXPERTS - 1
-        return self._errors[expert] + _SIMPLER[kind]
+            pairs = tuple((each[rule], charged) for each, charged in self._told)
+            if pairs in seen:  # as an earlier rule
+                continue
+            seen.add(pairs)
+            for handicap, fit in _fits(pairs):
+                errors = _errors(pairs, fit, handicap, least)
+                if least is None or errors < least:
+                    least, self._rule, self._fit = errors, rule, fit
 
 
 def _said(charge: int, fit: _Fit) -> int:
@@ -148,48 +145,65 @@ def _said(charge: int, fit: _Fit) -> int:
     return charge - near - (-near * slope // _WHOLE) + offset
 
 
-def _aged(errors: int, said: int, told: int) -> int:
-    """Return recent errors with one more; one unit is rounding, and none is worse than all that was told."""
-    return errors * 3 // 4 + min(_ALL, _ALL * max(0, abs(said - told) - 1) // told)
+def _error(said: int, told: int) -> int:
+    """Return an error over what was told; one unit is rounding, and none is worse than all of it."""
+    return min(_ALL, _ALL * max(0, abs(said - told) - 1) // told)
 
 
-def _fitted(pairs: list[tuple[int, int]]) -> list[_Fit]:
-    """Return the corrections by an offset, a factor and a line for pairs of a rule's charge and the one told."""
+def _errors(pairs: Sequence[_Pair], fit: _Fit, handicap: int, least: int | None) -> int:
+    """Return the weighed errors of an expert, as far as they are not more than the *least* already."""
+    errors = handicap
+    for weight, (charge, told) in zip(_WEIGHTS, pairs, strict=False):
+        if least is not None and errors >= least:
+            break
+        errors += weight * _error(_said(charge, fit), told)
+    return errors
+
+
+def _fits(pairs: Sequence[_Pair]) -> Iterator[tuple[int, _Fit]]:
+    """Yield how a rule can be corrected, and by how much each way must err less."""
+    yield 0, (_WHOLE, 0, 0)
     reach = _REACH * max(charge for charge, _ in pairs)
-    offset = _median([told - charge for charge, told in pairs], 0)
-    factor = _median([_slope(told, charge) for charge, told in pairs], _WHOLE)
-    return [(_WHOLE, offset, 0), (factor, 0, reach), _line(pairs, reach) or (_WHOLE, offset, 0)]
+    offset = _median([told - charge for charge, told in pairs], 0, pairs[0][0] // 2)
+    yield min(_LINE, _OFFSET + _UNIT * abs(offset)), (_WHOLE, offset, 0)
+    factor = _median([_slope(told, charge) for charge, told in pairs], _WHOLE, _WHOLE // 2)
+    yield _FACTOR, (factor, 0, reach)
+    ends = _ends(pairs)
+    if ends is not None:
+        (low, least), (high, most) = ends
+        slope = _slope(most - least, high - low)
+        offset = _median([told + (-charge * slope // _WHOLE) for charge, told in pairs], 0, 0)
+        yield _LINE, (slope, offset, reach)
 
 
-def _line(pairs: list[tuple[int, int]], reach: int) -> _Fit | None:
-    """Return a line through the medians of the smaller and of the larger charges, if they lie apart."""
+def _ends(pairs: Sequence[_Pair]) -> tuple[_Pair, _Pair] | None:
+    """Return the medians of the third with the smallest charges and of that with the largest, if they lie apart."""
     third = (len(pairs) + 1) // 3
     if third < _FEW:
         return None
     ordered = sorted(pairs)
-    (low, least), (high, most) = _middle(ordered[:third]), _middle(ordered[-third:])
-    if high < 2 * low or high < low + _SMALL:
-        return None
-    slope = _slope(most - least, high - low)
-    return slope, _median([told + (-charge * slope // _WHOLE) for charge, told in pairs], 0), reach
+    low, high = _middle(ordered[:third]), _middle(ordered[-third:])
+    return (low, high) if high[0] >= 2 * low[0] and high[0] >= low[0] + _APART else None
 
 
-def _middle(pairs: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return the medians of either coordinate."""
+def _middle(pairs: Sequence[_Pair]) -> _Pair:
     half = len(pairs) // 2
-    return sorted(x for x, _ in pairs)[half], sorted(y for _, y in pairs)[half]
+    return sorted(charge for charge, _ in pairs)[half], sorted(told for _, told in pairs)[half]
 
 
 def _slope(rise: int, run: int) -> int:
     return min(_TIMES * _WHOLE, max(_WHOLE // _TIMES, rise * _WHOLE // max(1, run)))
 
 
-def _median(values: list[int], usual: int) -> int:
-    """Return the median; of the two in the middle, or of too few, that which is nearer to what is *usual*."""
-    if len(values) < _FEW:
-        values = [*values, usual]
-    values = sorted(values)
-    half = len(values) // 2
-    if len(values) % 2:
-        return values[half]
-    return min(values[half - 1 : half + 1], key=lambda value: abs(value - usual))
+def _median(values: list[int], usual: int, most: int) -> int:
+    """Return the median; of two in the middle that which is nearer to what is *usual*, which is a witness against two.
+
+    One value alone moves it by a third of its distance, and by *most* at most.
+    """
+    if len(values) == 1:
+        return usual + max(-most, min(most, (values[0] - usual) // 3))
+    ordered = sorted([*values, usual] if len(values) < _FEW else values)
+    half = len(ordered) // 2
+    if len(ordered) % 2:
+        return ordered[half]
+    return min(ordered[half - 1 : half + 1], key=lambda value: abs(value - usual))

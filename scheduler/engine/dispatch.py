@@ -42,14 +42,17 @@ _Entry = tuple[Key, int, Lane]
 class Dispatcher:
     """Decides who goes next. Not thread-safe; every method is called under the admission's lock."""
 
-    __slots__ = ("_claims", "_doomed", "_grant", "_instants", "_lines", "_number", "_scheduled")
+    __slots__ = ("_claims", "_doomed", "_grant", "_instants", "_lines", "_number", "_refine", "_scheduled")
 
-    def __init__(self, grant: Callable[[Waiter, tuple[int, ...], int], None]) -> None:
+    def __init__(
+        self, grant: Callable[[Waiter, tuple[int, ...], int], None], refine: Callable[[Waiter, Lane], None]
+    ) -> None:
         """Begin with nobody: *grant* is called with each who may go, what his tickets are made of, and the instant.
 
-        He is charged by then.
+        He is charged by then. *refine* is called before with each whose charge is an estimate, and may change it.
         """
         self._grant = grant
+        self._refine = refine
         self._lines: dict[Blocker, list[_Entry]] = {}
         self._claims: dict[Account, list[Lane]] = {}
         self._instants: list[tuple[int, int, Blocker]] = []
@@ -147,6 +150,8 @@ class Dispatcher:
             if ready and ready[0][0] < (key := queue.key()):  # a better lane is to be tried
                 heapq.heappush(ready, (key, next(self._number), lane))
                 break
+            if head.candidates:
+                self._refine(head, lane)
             if self._lines and self._held_by_rival(lane, head, now, freed):
                 break
             blocker, instant = blocked(lane, head.charge, head.priority, now)

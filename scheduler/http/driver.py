@@ -112,6 +112,7 @@ class Driver:
                 timeout=left,
                 arrival=arrival,
                 endpoint=job.call.url,
+                candidates=job.call.candidates,
             )
             try:
                 async with waiter as reservation:
