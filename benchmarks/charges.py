@@ -71,7 +71,9 @@ def _row(words: list[str]) -> Row:
     host, tail, model = words[3:6]
     characters, items, cap, n = (None if word == "None" else int(word) for word in words[6:10])
     charge = int(words[13])
-    url = next(f"/v1/{known}" for known in ("chat/completions", "completions", "embeddings", "responses") if known in tail)
+    url = next(
+        f"/v1/{known}" for known in ("chat/completions", "completions", "embeddings", "responses") if known in tail
+    )
     return Row(day, host, url, model, _body(url, model, characters, items or 1, cap, n), charge)
 
 

@@ -41,6 +41,7 @@ class Item:
         url: Relative path of the endpoint that it is sent to.
         model: Model that it names.
         charge: What it is expected to be charged.
+        candidates: Tokens that it would be charged by each known rule; see ``Call``.
     """
 
     line: int
@@ -53,11 +54,12 @@ class Item:
     url: str
     model: str
     charge: Charge
+    candidates: tuple[int, ...] = ()
 
     @property
     def call(self) -> Call:
         """The request as its provider sees it."""
-        return Call("POST", self.url, self.model, self.charge)
+        return Call("POST", self.url, self.model, self.charge, candidates=self.candidates)
 
 
 class JobFile:
@@ -144,6 +146,7 @@ class JobFile:
             self._same(call.url),
             self._same(call.model),
             self._same(call.charge),
+            self._same(tuple(map(self._same, call.candidates))),
         )
 
     def _same(self, value: _Value) -> _Value:

@@ -43,6 +43,7 @@ _APART = 64  # units between the smaller and the larger charges: nearer together
 _WHOLE = 1 << 16  # slopes are counted in parts of it
 _ALL = 1_000  # errors are counted in thousandths
 _OFFSET, _UNIT, _FACTOR, _LINE = 10_000, 500, 40_000, 60_000  # by how much an expert must err less than a plain rule
+_EIGHTHS, _OTHER, _MENDED, _LINED = 8, 1, 2, 24  # and in proportion: what its errors weigh more
 
 _Fit = tuple[int, int, int]
 """What an expert corrects by: slope, offset, and the largest charge up to which its slope is believed."""
@@ -133,8 +134,8 @@ class _Model:
             if pairs in seen:  # as an earlier rule
                 continue
             seen.add(pairs)
-            for handicap, fit in _fits(pairs):
-                errors = _errors(pairs, fit, handicap, least)
+            for handicap, eighths, fit in _fits(pairs):
+                errors = _errors(pairs, fit, handicap, _EIGHTHS + eighths + (_OTHER if rule else 0), least)
                 if least is None or errors < least:
                     least, self._rule, self._fit = errors, rule, fit
 
@@ -150,30 +151,30 @@ def _error(said: int, told: int) -> int:
     return min(_ALL, _ALL * max(0, abs(said - told) - 1) // told)
 
 
-def _errors(pairs: Sequence[_Pair], fit: _Fit, handicap: int, least: int | None) -> int:
+def _errors(pairs: Sequence[_Pair], fit: _Fit, handicap: int, eighths: int, least: int | None) -> int:
     """Return the weighed errors of an expert, as far as they are not more than the *least* already."""
     errors = handicap
     for weight, (charge, told) in zip(_WEIGHTS, pairs, strict=False):
         if least is not None and errors >= least:
             break
-        errors += weight * _error(_said(charge, fit), told)
+        errors += weight * _error(_said(charge, fit), told) * eighths // _EIGHTHS
     return errors
 
 
-def _fits(pairs: Sequence[_Pair]) -> Iterator[tuple[int, _Fit]]:
+def _fits(pairs: Sequence[_Pair]) -> Iterator[tuple[int, int, _Fit]]:
     """Yield how a rule can be corrected, and by how much each way must err less."""
-    yield 0, (_WHOLE, 0, 0)
+    yield 0, 0, (_WHOLE, 0, 0)
     reach = _REACH * max(charge for charge, _ in pairs)
     offset = _median([told - charge for charge, told in pairs], 0, pairs[0][0] // 2)
-    yield min(_LINE, _OFFSET + _UNIT * abs(offset)), (_WHOLE, offset, 0)
+    yield min(_LINE, _OFFSET + _UNIT * abs(offset)), _MENDED, (_WHOLE, offset, 0)
     factor = _median([_slope(told, charge) for charge, told in pairs], _WHOLE, _WHOLE // 2)
-    yield _FACTOR, (factor, 0, reach)
+    yield _FACTOR, _MENDED, (factor, 0, reach)
     ends = _ends(pairs)
     if ends is not None:
         (low, least), (high, most) = ends
         slope = _slope(most - least, high - low)
         offset = _median([told + (-charge * slope // _WHOLE) for charge, told in pairs], 0, 0)
-        yield _LINE, (slope, offset, reach)
+        yield _LINE, _LINED, (slope, offset, reach)
 
 
 def _ends(pairs: Sequence[_Pair]) -> tuple[_Pair, _Pair] | None:

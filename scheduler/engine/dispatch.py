@@ -144,14 +144,12 @@ class Dispatcher:
     def _try(self, lane: Lane, now: int, ready: list[_Entry]) -> None:
         freed: list[Blocker] = []
         queue = lane.queue
-        while (head := queue.head()) is not None:
+        while (head := self._head(lane)) is not None:
             if lane.claimant is not None and lane.claimant is not head:
                 freed += self._unclaim(lane)
             if ready and ready[0][0] < (key := queue.key()):  # a better lane is to be tried
                 heapq.heappush(ready, (key, next(self._number), lane))
                 break
-            if head.candidates:
-                self._refine(head, lane)
             if self._lines and self._held_by_rival(lane, head, now, freed):
                 break
             blocker, instant = blocked(lane, head.charge, head.priority, now)
@@ -170,6 +168,13 @@ class Dispatcher:
             freed += self._unclaim(lane)
         if freed:
             self._advance_lines(freed, lane, ready)
+
+    def _head(self, lane: Lane) -> Waiter | None:
+        """Return who is next in a lane, charged what he is expected to take now."""
+        head = lane.queue.head()
+        if head is not None and head.candidates:
+            self._refine(head, lane)
+        return head
 
     def _held_by_rival(self, lane: Lane, head: Waiter, now: int, freed: list[Blocker]) -> bool:
         """Join the line of an account, gate or ramp at which a better lane stands, if there is one."""

@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection
 
 from scheduler.core.estimate import Estimator
-from scheduler.core.quota import Charge, Dimension
+from scheduler.core.quota import Dimension
 from scheduler.engine.lane import Lane
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import OTHER
@@ -24,7 +24,7 @@ _SNAPSHOT = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4})\Z")
 
 
 class Estimates:
-    """Estimates the charges of requests that come with candidates. Every method is called under the admission's lock."""
+    """Estimates the charges of requests with candidates. Every method is called under the admission's lock."""
 
     __slots__ = ("_endpoints", "_estimator")
 
@@ -46,9 +46,10 @@ class Estimates:
         tokens = self._estimator.estimate(*self._key(waiter), waiter.candidates)
         waits = waiter.place is not None
         for account, _ in lane.draws:
-            if account.dimension is Dimension.TOKENS and not account.fits(tokens):
-                if waits or account.fits(waiter.candidates[0]):
-                    tokens = account.largest
+            if account.dimension is not Dimension.TOKENS or account.fits(tokens):
+                continue
+            if waits or account.fits(waiter.candidates[0]):
+                tokens = account.largest
         if tokens == waiter.charge.tokens:
             return
         charge = waiter.charge._replace(tokens=tokens)

@@ -168,9 +168,7 @@ class Learner:
             self._close(reservation, reading, now, events)
         return {}
 
-    def _note_requested(
-        self, reservation: Reservation, ticket: Ticket, dimension: Dimension, requested: int
-    ) -> None:
+    def _note_requested(self, reservation: Reservation, ticket: Ticket, dimension: Dimension, requested: int) -> None:
         """Note what a refusal says that its request would have taken; the account learns from what is left to learn."""
         self.charges.note(reservation.endpoint, dimension, requested, ticket.units)
         if reservation.candidates and dimension is Dimension.TOKENS:
