@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 from scheduler.core.estimate import Estimator
 from scheduler.providers.openai import OpenAI
-from scheduler.tokens.text import TiktokenCounter
+from scheduler.tokens.text import ByteEstimate
 
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(os.environ.get("SCHEDULER_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
@@ -102,7 +102,7 @@ def _body(
 
 def play(recorded: Iterable[Row]) -> Iterator[tuple[str, Guess]]:
     """Estimate each call and tell its charge; yield the name of its group and the guess."""
-    provider = OpenAI(TiktokenCounter())
+    provider = OpenAI(ByteEstimate())
     estimators: dict[str, Estimator] = {}
     for row in recorded:
         if row.body is None:

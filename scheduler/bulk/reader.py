@@ -23,7 +23,7 @@ from scheduler.providers.base import Call, Provider
 _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
-_Value = TypeVar("_Value", str | None, str, Charge)
+_Value = TypeVar("_Value", str | None, str, int, Charge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ class JobFile:
         self._priority = priority
         self._file: BinaryIO
         self._kept: dict[object, object] = {}
+        self._kept_candidates: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def __enter__(self) -> Self:
         """Open the file.
@@ -133,6 +134,7 @@ class JobFile:
 
     def _item(self, parsed: InputLine, number: int, offset: int, length: int) -> Item:
         call = self._provider.describe(parsed.method, parsed.url, body_of(parsed))
+        candidates = tuple(self._same(units) for units in call.candidates)
         priority = self._priority if parsed.priority is None else priority_of(parsed.priority)
         check_names(parsed)
         return Item(
@@ -146,7 +148,7 @@ class JobFile:
             self._same(call.url),
             self._same(call.model),
             self._same(call.charge),
-            self._same(tuple(map(self._same, call.candidates))),
+            self._kept_candidates.setdefault(candidates, candidates),
         )
 
     def _same(self, value: _Value) -> _Value:

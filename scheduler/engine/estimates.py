@@ -33,6 +33,11 @@ class Estimates:
         self._endpoints = frozenset(endpoints)
         self._estimator = Estimator()
 
+    @property
+    def version(self) -> int:
+        """Answers that it has learned from: while it stands still, so do estimates."""
+        return self._estimator.version
+
     def refine(self, waiter: Waiter, lane: Lane) -> None:
         """Charge a request of *lane* what it is expected to take now. It has candidates.
 
