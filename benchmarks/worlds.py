@@ -171,6 +171,11 @@ STUDY = [
 
 OTHERS = [
     Case("charge: as recorded in 2025", {"charge": "recorded-2025"}),
+    Case("charge x2 +400", {"factor": 2.0, "offset": 400.0}),
+    Case("blind: charge x2", {**BLIND, "factor": 2.0}),
+    Case("blind: charge x2 +400", {**BLIND, "factor": 2.0, "offset": 400.0}),
+    Case("blind: charge is sum, not max", {**BLIND, "charge": "sum"}),
+    Case("blind: charge: as recorded in 2025", {**BLIND, "charge": "recorded-2025"}),
     Case("refusals charged", {"refused_charged": ["rpm", "tpm"]}, told=2.0),
     Case("429 without header or hint, 2x", BARE, told=2.0),
     Case("2 % errors", {"faults": {"server_error": 0.02}}),

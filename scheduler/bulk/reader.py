@@ -23,7 +23,7 @@ from scheduler.providers.base import Call, Provider
 _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
-_Value = TypeVar("_Value", str | None, str, Charge)
+_Value = TypeVar("_Value", str | None, str, int, Charge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Item:
         model: Model that it names.
         pool: Name by which its limits are found; the model's own, unless it is of a service tier or long.
         charge: What it is expected to be charged.
+        candidates: Tokens that it would be charged by each known rule; see ``Call``.
     """
 
     line: int
@@ -55,11 +56,12 @@ class Item:
     model: str
     pool: str
     charge: Charge
+    candidates: tuple[int, ...] = ()
 
     @property
     def call(self) -> Call:
         """The request as its provider sees it."""
-        return Call("POST", self.url, self.model, self.charge, pool=self.pool)
+        return Call("POST", self.url, self.model, self.charge, pool=self.pool, candidates=self.candidates)
 
 
 class JobFile:
@@ -72,6 +74,7 @@ class JobFile:
         self._priority = priority
         self._file: BinaryIO
         self._kept: dict[object, object] = {}
+        self._kept_candidates: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def __enter__(self) -> Self:
         """Open the file.
@@ -133,6 +136,7 @@ class JobFile:
 
     def _item(self, parsed: InputLine, number: int, offset: int, length: int) -> Item:
         call = self._provider.describe(parsed.method, parsed.url, body_of(parsed))
+        candidates = tuple(self._same(units) for units in call.candidates)
         priority = self._priority if parsed.priority is None else priority_of(parsed.priority)
         check_names(parsed)
         return Item(
@@ -147,6 +151,7 @@ class JobFile:
             self._same(call.model),
             self._same(call.pool or call.model),
             self._same(call.charge),
+            self._kept_candidates.setdefault(candidates, candidates),
         )
 
     def _same(self, value: _Value) -> _Value:

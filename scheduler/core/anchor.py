@@ -80,7 +80,7 @@ class Anchored(Ledger):
         bucket, tuning = self.bucket, self._tuning
         after = self._total_at(sent + tuning.tolerance, later=True) - ticket.total
         before = ticket.total - ticket.charged - self._total_at(sent - tuning.tolerance, later=False)
-        self._note_taken(ticket, sent, remaining, alone=counted and not (before or after))
+        self._note_taken(ticket, sent, remaining, now, alone=counted and not (before or after))
         self.anchored, self.anchored_total = sent, ticket.total
         least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
         low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
@@ -103,25 +103,33 @@ class Anchored(Ledger):
         low = least + bucket.refill(seen, now) - (self.total - self.anchored_total) * bucket.scale
         self._move((remaining + after + 1) * bucket.scale, min(bucket.capacity, low) - bucket.level, now)
 
-    def _note_taken(self, ticket: Ticket, sent: int, remaining: int, *, alone: bool) -> None:
+    def _note_taken(self, ticket: Ticket, sent: int, remaining: int, now: int, *, alone: bool) -> None:
         """Note on the ticket what the provider took, where its request was all that lay between two anchors.
 
         Others can have taken meanwhile what was refilled. So either the bucket was full again, had they taken half of
         that; or that is little beside the charge. So must be the rounding, in any case: a request that counts as one
         tells nothing. Nor does an answer that knows of no charge at all: it may be older than its request.
+
+        Of a full bucket it is exact: what had been reserved before cannot have come back since. It must have been full
+        even if nothing was left at the last anchor, where that tells no level. And the headers must be of the
+        admission: written at the end of an answer in which about as much came back, they would tell too little, and in
+        one in which twice as much did, nothing.
         """
         bucket = self.bucket
         before, self._told = self._told, remaining if alone and bucket.rate else -1
-        if before < 0 or self._told < 0 or self.anchored < self._informed_at:
+        if self._told < 0 or self.anchored < self._informed_at:
             return
         own = ticket.charged * bucket.scale
         if own < _LITTLE * bucket.scale or self.anchored_total != ticket.total - ticket.charged:
             return
         refilled = bucket.refill(self.anchored, sent)
-        room = before * bucket.scale + refilled
-        if room - refilled // 2 >= bucket.capacity or _LITTLE * refilled <= own:
+        room = max(0, before) * bucket.scale + refilled
+        full = room - refilled // 2 >= bucket.capacity
+        if full or (before >= 0 and _LITTLE * refilled <= own):
             taken = min(bucket.capacity, room) // bucket.scale - remaining
             ticket.taken = taken if taken > 0 else None
+            meanwhile = bucket.refill(sent, now)
+            ticket.exact = full and not own < _LITTLE * meanwhile < 2 * _LITTLE * own
 
     def _note_unseen(self, missing: int) -> None:
         """Note by how much the anchor has lowered the level, unless it was one of the first."""

@@ -216,6 +216,13 @@ class Queue(Generic[Item]):
         item.place[2] = _NOBODY
         self._leave(each, each.places[item.tenant], item)
 
+    def recharge(self, item: Item, charge: Charge) -> None:
+        """Give an item that is in the queue another charge. Its place does not change."""
+        units = self._classes[item.priority].units
+        for index, position in self._indexed:
+            units[index] += charge[position] - item.charge[position]
+        item.charge = charge
+
     def units(self, position: int) -> int:
         """Return what all that wait are charged of the dimension at a position."""
         index = self._positions.index(position)

@@ -12,7 +12,7 @@ NOTES = 4
 class Ticket:
     """What one request was charged in one account, and what was believed just after."""
 
-    __slots__ = ("account", "at", "charged", "expected", "raised", "refunded", "taken", "total", "units")
+    __slots__ = ("account", "at", "charged", "exact", "expected", "raised", "refunded", "taken", "total", "units")
 
     def __init__(
         self, account: "Account", at: int, units: int, charged: int, total: int, expected: int, raised: int
@@ -25,4 +25,5 @@ class Ticket:
         self.expected = expected  # scaled level just after it
         self.raised = raised  # by how much the level had ever been raised
         self.refunded = False
-        self.taken: int | None = None  # what answers say that the provider took, as far as they do
+        self.taken: int | None = None  # what answers say that the provider took, as far as they do ...
+        self.exact = False  # ... and whether that is so, whatever came back meanwhile

@@ -76,11 +76,12 @@ class Admission(Monitor):
         self.queued = 0
         self.lanes = LaneBook(book, local, Reserves() if reserves is None else reserves)
         """All lanes; to be looked at under ``look``."""
-        self._dispatcher = Dispatcher(self._grant)
-        self._passing: Waiter | None = None  # who is queued for a moment, and does not sleep
-        self._released: dict[Host, int] = {}  # who was granted, by where they sleep
         self._learner = Learner(provider, book, Backoff(), chance)
         self.charges = self._learner.charges
+        self.estimates = self._learner.estimates
+        self._dispatcher = Dispatcher(self._grant, self.estimates.refine)
+        self._passing: Waiter | None = None  # who is queued for a moment, and does not sleep
+        self._released: dict[Host, int] = {}  # who was granted, by where they sleep
         self._timer = Timer(self._tick, self._timer_lost)
         self._arrivals = count(1)
         self._deadlines = Deadlines()
@@ -129,6 +130,8 @@ class Admission(Monitor):
             with self._lock:
                 now = self._begin()
                 lane = self.lanes.find(waiter.model, waiter.project, mask_of(waiter.charge), now)
+                if waiter.candidates:
+                    self.estimates.refine(waiter, lane)
                 if not self._grant_now(lane, waiter, now):
                     self._refuse_too_large(lane, waiter)
                     waiter.queue(lane, waiter.arrival or next(self._arrivals), now)
@@ -303,7 +306,7 @@ class Admission(Monitor):
     def forked(self) -> None:
         """Forget, in a forked child, who waits: they are the parent's, and so is its lock."""
         self._lock = threading.Lock()
-        self._dispatcher = Dispatcher(self._grant)
+        self._dispatcher = Dispatcher(self._grant, self.estimates.refine)
         self._timer = Timer(self._tick, self._timer_lost)
         self._deadlines = Deadlines()
         self._chores.clear()

@@ -63,7 +63,7 @@ class BucketStatistics:
         charged: Units charged since the beginning.
         refusals: Refusals that it caused.
         charge_ratio: What recent refusals say that requests take, over what was estimated; 1.0 if none said. By it
-            charges are corrected.
+            charges are corrected. Requests with candidates count as estimated rightly: see ``engine.estimates``.
     """
 
     quota: str

@@ -23,7 +23,7 @@ class ChargeStatistics:
         dimension: What is counted.
         told: Answers that told a charge.
         charged: Units that they told, together.
-        estimated: Units that had been estimated for the same requests.
+        estimated: Units that had been estimated for the same requests, with what had been learned by then.
     """
 
     provider: str

@@ -42,14 +42,17 @@ _Entry = tuple[Key, int, Lane]
 class Dispatcher:
     """Decides who goes next. Not thread-safe; every method is called under the admission's lock."""
 
-    __slots__ = ("_claims", "_doomed", "_grant", "_instants", "_lines", "_number", "_scheduled")
+    __slots__ = ("_claims", "_doomed", "_grant", "_instants", "_lines", "_number", "_refine", "_scheduled")
 
-    def __init__(self, grant: Callable[[Waiter, tuple[int, ...], int], None]) -> None:
+    def __init__(
+        self, grant: Callable[[Waiter, tuple[int, ...], int], None], refine: Callable[[Waiter, Lane], None]
+    ) -> None:
         """Begin with nobody: *grant* is called with each who may go, what his tickets are made of, and the instant.
 
-        He is charged by then.
+        He is charged by then. *refine* is called before with each whose charge is an estimate, and may change it.
         """
         self._grant = grant
+        self._refine = refine
         self._lines: dict[Blocker, list[_Entry]] = {}
         self._claims: dict[Account, list[Lane]] = {}
         self._instants: list[tuple[int, int, Blocker]] = []
@@ -141,7 +144,7 @@ class Dispatcher:
     def _try(self, lane: Lane, now: int, ready: list[_Entry]) -> None:
         freed: list[Blocker] = []
         queue = lane.queue
-        while (head := queue.head()) is not None:
+        while (head := self._head(lane)) is not None:
             if lane.claimant is not None and lane.claimant is not head:
                 freed += self._unclaim(lane)
             if ready and ready[0][0] < (key := queue.key()):  # a better lane is to be tried
@@ -165,6 +168,13 @@ class Dispatcher:
             freed += self._unclaim(lane)
         if freed:
             self._advance_lines(freed, lane, ready)
+
+    def _head(self, lane: Lane) -> Waiter | None:
+        """Return who is next in a lane, charged what he is expected to take now."""
+        head = lane.queue.head()
+        if head is not None and head.candidates:
+            self._refine(head, lane)
+        return head
 
     def _held_by_rival(self, lane: Lane, head: Waiter, now: int, freed: list[Blocker]) -> bool:
         """Join the line of an account, gate or ramp at which a better lane stands, if there is one."""

@@ -14,6 +14,7 @@ from scheduler.core.quota import DAY, MINUTE, SECOND, Dimension, Quota
 from scheduler.core.ramp import STRETCH, Flow, Ramp
 from scheduler.core.reconcile import NOTES, Account, Ticket
 from scheduler.engine.charges import Charges
+from scheduler.engine.estimates import Estimates
 from scheduler.engine.events import Answered, Event, LimitChanged, Paused
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.scopes import Scope, ScopeBook
@@ -37,6 +38,8 @@ class Learner:
         self._chance = chance
         self.charges = Charges(provider.name, provider.endpoints)
         """What answers told of charges."""
+        self.estimates = Estimates(provider.endpoints)
+        """What they taught."""
 
     def learn(self, reservation: Reservation, reading: Reading, now: int) -> list[Event]:
         """Learn from an answer whose headers came at *now*; return what there is to tell."""
@@ -100,6 +103,7 @@ class Learner:
 
     def _answered(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
         matched = self._match(reservation, reading.observations, now, events)
+        exact = None
         for ticket in reservation.tickets:
             account = ticket.account
             said = matched.get(account)
@@ -111,8 +115,12 @@ class Learner:
                 _note_change(account, before, events)
             if ticket.taken is not None:
                 self.charges.note(reservation.endpoint, account.dimension, ticket.taken, ticket.units)
+                if ticket.exact and account.dimension is Dimension.TOKENS:
+                    exact = ticket.taken
             if hidden is None and account.hidden is not None:
                 _explained(reservation, now)
+        if exact is not None and reservation.candidates:
+            self.estimates.learn(reservation, exact)
         if reading.outcome is Outcome.SUCCESS:
             self._open_gates(reservation, now)
 
@@ -160,7 +168,7 @@ class Learner:
             if told is not None and (reading.refused is not None or told.remaining < ticket.charged):
                 requested = told.requested if told.requested is not None else ticket.charged
                 if told.requested is not None:
-                    self.charges.note(reservation.endpoint, told.dimension, told.requested, ticket.units)
+                    self._note_requested(reservation, ticket, told.dimension, told.requested)
                 culprits[ticket.account] = (told.limit, told.remaining, requested)
         if culprits:
             return culprits
@@ -172,6 +180,13 @@ class Learner:
         if not any(account in matched for account, _ in reservation.lane.draws):  # nor was a new account opened
             self._close(reservation, reading, now, events)
         return {}
+
+    def _note_requested(self, reservation: Reservation, ticket: Ticket, dimension: Dimension, requested: int) -> None:
+        """Note what a refusal says that its request would have taken; the account learns from what is left to learn."""
+        self.charges.note(reservation.endpoint, dimension, requested, ticket.units)
+        if reservation.candidates and dimension is Dimension.TOKENS:
+            self.estimates.learn(reservation, requested)
+            ticket.units = requested
 
     def _close(self, reservation: Reservation, reading: Reading, now: int, events: list[Event]) -> None:
         scope = _outer(reservation)

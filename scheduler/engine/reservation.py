@@ -31,10 +31,12 @@ class Reservation:
         "_tickets",
         "answered",
         "at",
+        "candidates",
         "charge",
         "draws",
         "ended_by",
         "endpoint",
+        "estimated",
         "lane",
         "model",
         "notes",
@@ -53,15 +55,21 @@ class Reservation:
     notes: tuple[int, ...]
     at: int
     sent: int
+    estimated: int
+    """Version of the estimates by which it was last estimated, where it has candidates."""
     _tickets: list[Ticket] | None
 
-    def __init__(self, admission: "Admission", model: str, charge: Charge, endpoint: str) -> None:
+    def __init__(
+        self, admission: "Admission", model: str, charge: Charge, endpoint: str, candidates: tuple[int, ...] = ()
+    ) -> None:
         """Describe what is to be reserved; the admission begins it."""
         self._admission = admission
         self.model = model
         self.charge = charge
         self.endpoint = endpoint
         """Path that it is sent to, or "" where nobody said."""
+        self.candidates = candidates
+        """Tokens that it would be charged by each known rule; see ``Call``. Empty where its charge is what it is."""
         self.ended_by: str | None = _NOT_BEGUN
 
     def begin(self, lane: "Lane", notes: tuple[int, ...], now: int, waited: int) -> None:

@@ -70,6 +70,7 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
         timeout: int | None = None,
         arrival: int = 0,
         endpoint: str = "",
+        candidates: tuple[int, ...] = (),
     ) -> None:
         """Describe a request.
 
@@ -83,8 +84,12 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
             timeout: Nanoseconds that it may wait, or None.
             arrival: Its place in the order of arrival, if it has one already, or 0.
             endpoint: Path that it is sent to, or "".
+            candidates: Tokens that it would be charged by each known rule (see ``Call``): by what was told of others
+                its *charge* is estimated anew until it is admitted. Empty, and *charge* stays as it is.
         """
-        super().__init__(admission, model, charge, endpoint)
+        super().__init__(admission, model, charge, endpoint, candidates)
+        if candidates:
+            self.estimated = _NEVER
         self.project = project
         self.priority = priority
         self.tenant = tenant
@@ -193,6 +198,9 @@ class Waiter(Reservation, Generator[Any, Any, Reservation]):
         if self.error is not None:
             raise self.error
         return self
+
+
+_NEVER = -1
 
 
 async def _at_once(reservation: Reservation) -> Reservation:

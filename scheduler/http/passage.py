@@ -79,7 +79,7 @@ class Passage:
             on_flight: Is told True when an attempt goes out, and False when it has to be made again.
         """
         self.seam = seam
-        self.call = call if hints.tokens is None else replace(call, charge=call.charge._replace(tokens=hints.tokens))
+        self.call = call if hints.tokens is None else _with_tokens(call, hints.tokens)
         self.on_flight = on_flight
         self.once = once
         self.whole = whole
@@ -107,6 +107,7 @@ class Passage:
             timeout=left,
             arrival=self._arrival,
             endpoint=self.call.url,
+            candidates=self.call.candidates,
         )
 
     def goes(self, reservation: Reservation) -> None:
@@ -147,3 +148,8 @@ class Passage:
 
     def _now(self) -> int:
         return self.seam.admission.clock.now()
+
+
+def _with_tokens(call: Call, tokens: int) -> Call:
+    """Return a call that is charged what its caller says."""
+    return replace(call, charge=call.charge._replace(tokens=tokens), candidates=())

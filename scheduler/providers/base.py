@@ -144,6 +144,8 @@ class Call:
             organization has limits of its own, ``MODEL@flex``, and what names no model those of its endpoint. See
             ``scheduler.providers.pools``.
         project: Project that its headers name, or None.
+        candidates: Tokens that it would be charged by each rule that is known, the one of *charge* first; empty where
+            there is nothing to choose from. By told charges the engine learns which to follow.
     """
 
     method: str
@@ -154,6 +156,7 @@ class Call:
     stream: bool = False
     pool: str = ""
     project: str | None = None
+    candidates: tuple[int, ...] = ()
 
 
 class Provider(Protocol):

@@ -14,7 +14,7 @@ from scheduler.providers.base import Call, Outcome, Reading, Settlement, Usage
 from scheduler.providers.catalogue import long_context_over
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.headers import lowered, observations
-from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, Endpoint, documented
+from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, Endpoint, candidates_of, documented
 from scheduler.providers.openai_content import (
     CONVERSATIONS,
     PAINTING,
@@ -88,14 +88,16 @@ class OpenAI:
         require_content(endpoint, body)
         content = content_in(endpoint, body)
         tokens = content_tokens(content, model, self.counter, body, chat=endpoint in CONVERSATIONS)
+        charge, candidates = self._charge(facts_of(endpoint, content, counts, body), content.images)
         return Call(
             method="POST",
             url=str(endpoint),
             model=model,
-            charge=self._charge(facts_of(endpoint, content, counts, body), content.images),
+            charge=charge,
             input_tokens=tokens,
             stream=body.get("stream") is True,
             pool=self._pool(model, "", body.get("service_tier"), tokens, ""),
+            candidates=candidates,
         )
 
     def recognise(
@@ -124,20 +126,23 @@ class OpenAI:
         if not known and not is_form(endpoint, fields):
             tokens = max(0, size) // 4
             facts = facts._replace(characters=max(0, size))
+        charge, candidates = self._charge(facts, content.images)
         return Call(
             method=method,
             url=route.url,
             model=model,
-            charge=self._charge(facts, content.images),
+            charge=charge,
             input_tokens=tokens,
             stream=known.get("stream") in _STREAMED,
             pool=self._pool(model, route.pool, known.get("service_tier"), tokens, organization),
             project=project,
+            candidates=candidates,
         )
 
-    def _charge(self, facts: ChargeFacts, images: int) -> Charge:
-        """Return what the limiter takes: of images those that are made, or else those that are shown."""
-        return Charge(tokens=self.charge_rule(facts), images=facts.n if facts.endpoint in PAINTING else images)
+    def _charge(self, facts: ChargeFacts, images: int) -> tuple[Charge, tuple[int, ...]]:
+        """Return what the limiter takes, of images those that are made or else those that are shown; and candidates."""
+        candidates = candidates_of(facts, self.charge_rule)
+        return Charge(tokens=candidates[0], images=facts.n if facts.endpoint in PAINTING else images), candidates
 
     def _pool(self, model: str, other: str, tier: object, tokens: int, organization: str) -> str:
         """Return the name of the pool, or "" where that is the model's."""

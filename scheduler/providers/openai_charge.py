@@ -114,12 +114,27 @@ def recorded_2024(facts: ChargeFacts) -> int:
     return documented(facts)
 
 
+def recorded_input(facts: ChargeFacts) -> int:
+    """Return ``recorded_2025`` without the output cap.
+
+    Of recorded chats since 2025 none sets a cap; of Responses that set one (6 calls, caps of 50 to 1,024) none shows
+    it. A candidate for endpoints and models that do as they do, and never the default.
+    """
+    return recorded_2025(facts._replace(output_cap=0))
+
+
 CHARGE_RULES: Mapping[str, ChargeRule] = {
     "documented": documented,
     "recorded_2025": recorded_2025,
     "recorded_2024": recorded_2024,
+    "recorded_input": recorded_input,
 }
 """Rules by name."""
+
+
+def candidates_of(facts: ChargeFacts, rule: ChargeRule) -> tuple[int, ...]:
+    """Return the charges by all known rules, that of *rule* first and then the others in their order."""
+    return (rule(facts), *(other(facts) for other in CHARGE_RULES.values() if other is not rule))
 
 
 def _quarter(characters: int) -> int:

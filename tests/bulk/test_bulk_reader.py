@@ -219,6 +219,9 @@ def test_equal_charges_and_names_are_kept_once(path: Path) -> None:
     assert first.model is second.model
     assert first.charge is second.charge
     assert first.tenant is second.tenant
+    assert first.candidates is second.candidates
+    assert first.candidates[0] == first.call.charge.tokens
+    assert first.call.candidates is first.candidates
 
 
 values = st.recursive(

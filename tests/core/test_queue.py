@@ -223,3 +223,20 @@ def test_who_comes_back_to_the_place_that_he_left_finds_it() -> None:
         queue.pop(head)
         order.append(head.arrival)
     assert order == [0, 1, 2]
+
+
+def test_another_charge_changes_the_sums_and_no_place() -> None:
+    """Who waits may be estimated again: the units of the queue follow, the order does not."""
+    queue: Queue[Item] = Queue(positions=(0, 1))
+    items = [Item(arrival=number, charge=Charge(tokens=100)) for number in range(3)]
+    for item in items:
+        queue.push(item)
+    queue.recharge(items[1], Charge(tokens=700))
+    assert (queue.units(0), queue.units(1)) == (3, 900)
+    assert queue.before(items[2]) == (2, [2, 600])
+    order = []
+    while (head := queue.head()) is not None:
+        order.append(head)
+        queue.pop(head)
+    assert order == items
+    assert (queue.units(0), queue.units(1)) == (0, 0)

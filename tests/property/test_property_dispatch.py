@@ -28,7 +28,7 @@ class Hall:
 
     def __init__(self, own: int, shared: list[Quota], lanes: list[tuple[int, ...]], quota: Quota) -> None:
         self.now = 0
-        self.dispatcher = Dispatcher(self.grant)
+        self.dispatcher = Dispatcher(self.grant, lambda waiter, lane: None)
         names = [f"own {index}" for index in range(own)] + [f"shared {index}" for index in range(len(shared))]
         self.scopes = [
             Scope(

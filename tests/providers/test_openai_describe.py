@@ -24,9 +24,10 @@ def describe(url: str = CHAT, **body: Any) -> Call:
 
 
 def test_a_chat_request() -> None:
-    """A request is described by its endpoint, model, charge, expected tokens and whether it streams."""
+    """A request is described by its endpoint, model, charges, expected tokens and whether it streams."""
     call = OPENAI.describe("POST", CHAT, HELLO | {"stream": True})
-    assert call == Call("POST", CHAT, "gpt-5-mini", Charge(tokens=6), input_tokens=12, stream=True)
+    candidates = (6, 8, 22, 8)
+    assert call == Call("POST", CHAT, "gpt-5-mini", Charge(tokens=6), 12, stream=True, candidates=candidates)
 
 
 def test_what_kind_of_provider_it_is() -> None:

@@ -69,12 +69,12 @@ def test_nobody_else_is_told_of_where_nobody_is() -> None:
 
 
 def test_charges_a_quarter_above_the_estimate_are_told() -> None:
-    """By endpoint, from the levels before and after single requests."""
+    """By endpoint, from the levels before and after single requests; and the estimates follow."""
     report, registry = play(30, 1_000, pause=2.0, factor=1.25)
     seen = scraped(registry)
     charge, estimate = at(seen, "told_charge_units_total", **TOKENS), at(seen, "told_estimate_units_total", **TOKENS)
-    assert estimate >= 20_000
-    assert charge / estimate == pytest.approx(1.25, rel=0.01)
+    assert charge >= 25_000
+    assert 250 <= charge - estimate <= 3 * 250
     assert report["charged"] == 30 * 1_250
 
 
