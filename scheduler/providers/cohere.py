@@ -19,7 +19,15 @@ from scheduler.providers.cohere_usage import usage_of
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.headers import lowered
 from scheduler.providers.native_errors import WINDOWS, cause_of_status, exhausted, json_of, text_at
-from scheduler.providers.native_request import model_named, object_of, posted_path, require, sendable, unknown_path
+from scheduler.providers.native_request import (
+    endpoint_name,
+    model_named,
+    object_of,
+    posted_path,
+    require,
+    sendable,
+    unknown_path,
+)
 from scheduler.providers.native_size import Media, size_of
 from scheduler.providers.openai_errors import outcome_of
 from scheduler.providers.texts import MESSAGE, NAME, cleaned
@@ -126,10 +134,10 @@ class Cohere:
         try:
             return self.describe(method, endpoint, body or {})
         except InvalidRequest:
+            pool = found[1] if found else endpoint_name(path)
             model = body.get("model") if body else None
-            name = model if isinstance(model, str) and endpoint in _FIELDS else ""
+            name = model if isinstance(model, str) and (endpoint in _FIELDS or pool == "chat") else ""
             sent = -(-10 * size // BYTES_OF_TEN) if name else 0
-            pool = found[1] if found else endpoint.strip("/").split("/")[0]
             charge = Charge(tokens=sent, input_tokens=sent)
             return Call(method, endpoint, name, charge, input_tokens=sent, pool="" if name and pool == "chat" else pool)
 

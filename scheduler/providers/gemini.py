@@ -20,7 +20,15 @@ from scheduler.providers.gemini_errors import cause_of, delay_of, error_of
 from scheduler.providers.gemini_usage import usage_of
 from scheduler.providers.headers import lowered
 from scheduler.providers.native_errors import json_of, within
-from scheduler.providers.native_request import model_named, object_of, posted_path, require, sendable, unknown_path
+from scheduler.providers.native_request import (
+    endpoint_name,
+    model_named,
+    object_of,
+    posted_path,
+    require,
+    sendable,
+    unknown_path,
+)
 from scheduler.providers.native_size import Media, size_of
 from scheduler.providers.openai_errors import outcome_of
 from scheduler.tokens.counter import TokenCounter
@@ -55,7 +63,6 @@ _EITHER = frozenset({"countTokens"})
 _KNOWN = "known are /v1beta/models/MODEL:METHOD, with " + ", ".join(_FIELDS)
 _PATH = re.compile(r"/v1(?:beta|alpha)?/models/([A-Za-z0-9._-]{1,200}):([A-Za-z]+)")
 _ENDPOINT = re.compile(r"/(?:models|tunedModels)/([^/:]+):([A-Za-z]+)\Z")
-_VERSION = re.compile(r"/v1(?:beta[0-9]*|alpha)?/")
 _SUCCESS = range(200, 300)
 _FAILED_STREAM = 500  # as which an error within a stream counts that says nothing better of itself
 
@@ -122,9 +129,7 @@ class Gemini:
         """Describe a request that somebody else has made: what cannot be described is charged one request."""
         found = _ENDPOINT.search(path)
         if found is None:
-            version = _VERSION.search(path)
-            rest = path[version.end() :] if version else path.lstrip("/")
-            return Call(method, path, "", Charge(), pool=rest.split("/")[0])
+            return _imitating_openai(method, path, body or {}, size)
         model, verb = unquote(found[1]), found[2]
         if isinstance(body, Mapping):
             try:
@@ -202,6 +207,17 @@ def _described(path: str, model: str, verb: str, body: Mapping[str, Any]) -> Cal
         stream=verb == "streamGenerateContent",
         pool=_pool(model, verb),
     )
+
+
+def _imitating_openai(method: str, path: str, body: Mapping[str, Any], size: int) -> Call:
+    """Describe a request to a path without a model: of the endpoints that imitate OpenAI's, the body names it."""
+    model = body.get("model")
+    if "/openai/" not in path or not isinstance(model, str) or not model:
+        return Call(method, path, "", Charge(), pool=endpoint_name(path))
+    model = model.removeprefix("models/")
+    measured = size_of(MEDIA, body.get("messages"), body.get("input"), verbatim=body.get("tools"))
+    sent = measured.tokens(BYTES_OF_TEN) or -(-10 * size // BYTES_OF_TEN)
+    return Call(method, path, model, _charge(sent), input_tokens=sent, stream=body.get("stream") is True)
 
 
 def _charge(sent: int, *, requests: int = 1, images: int = 0) -> Charge:

@@ -51,7 +51,7 @@ _STATUSES: Mapping[str, Cause] = {
 _WORDS: tuple[tuple[re.Pattern[str], Cause], ...] = (
     (re.compile(r"credits are depleted|spending cap|enable billing", re.IGNORECASE), Cause.BILLING),
     (re.compile(r"\bAPI key (?:not valid|expired)", re.IGNORECASE), Cause.AUTH),
-    (re.compile(r"\blimit: 0(?![0-9,.])", re.IGNORECASE), Cause.LIMIT_ZERO),
+    (re.compile(r"\blimit: 0(?![0-9]|[.,][0-9])", re.IGNORECASE), Cause.LIMIT_ZERO),
 )
 """Causes by words, before all else but a quota of 0: an invalid key is an invalid argument by its status."""
 

@@ -5,6 +5,7 @@ provider's business, and new ones must pass. What was given is never part of an 
 credentials.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from scheduler.errors import ConfigurationError, InvalidRequest
 
 MODEL = 200
 """Most characters of a model's name."""
+_VERSION = re.compile(r"/v[0-9](?:beta[0-9]*|alpha)?/")
 _MOST = 10**9  # a cap beyond is no number of tokens
 _LATIN_1 = 0xFF  # the last character that a header can carry
 
@@ -39,6 +41,12 @@ def posted_path(method: Any, url: Any, known: str) -> str:
 def unknown_path(known: str) -> InvalidRequest:
     """Return the error of a path that is clean and not known."""
     return InvalidRequest("the url is not a known path", "url", known)
+
+
+def endpoint_name(path: str) -> str:
+    """Return what a path begins with after its version, as the name of an endpoint that is not known."""
+    found = _VERSION.search(path)
+    return (path[found.end() :] if found else path.lstrip("/")).split("/")[0]
 
 
 def object_of(body: Any) -> Mapping[str, Any]:
