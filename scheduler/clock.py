@@ -31,6 +31,11 @@ class SystemClock:
     wall = staticmethod(time.time_ns)
 
 
+def pause(seconds: float) -> None:
+    """Have the calling thread sleep."""
+    time.sleep(seconds)
+
+
 class LoopClock:
     """The running event loop's clock, for virtual time; wall time is *epoch* plus what the loop has lived.
 

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     concurrency: int | None = None
     max_queued: int | None = None
     max_attempts: int = 10
+    longest_delay: float = 900.0
     growth: str | None = None
     timeout: float = 600.0
 

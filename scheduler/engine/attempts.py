@@ -7,9 +7,11 @@ Only this loop retries. What each cause leads to:
 ===============  =================================================================================================
 rate             back to its place in the queue after the server's delay; no retry is drawn from the budget where
                  the refusal proved a level
-overload, ramp   backoff; the scope's gate is closed meanwhile
+overload, ramp,  backoff; the scope's gate is closed meanwhile
+edge
 server,          backoff
-conflict
+conflict,
+timeout
 unknown          backoff, where the policy allows: it may have been carried out
 never sent       backoff; the charge came back
 too large,       never retried
@@ -17,6 +19,9 @@ limit zero,
 billing, auth,
 bad request
 ===============  =================================================================================================
+
+A server's delay is a minimum: jitter only adds to it. One that ends after the deadline fails at once, and so does one
+beyond ``longest_delay``, unless the refusal proved a level, which says when there is room as surely as a header can.
 """
 
 from collections.abc import Callable
@@ -45,11 +50,13 @@ class RetryPolicy:
     Attributes:
         max_attempts: Times that it may be sent.
         backoff: Delays between attempts.
+        longest_delay: Nanoseconds that a server may ask to wait; if it asks for more, the request fails at once.
         retry_unknown: Whether a request that was sent and not answered is sent again.
     """
 
     max_attempts: int = 10
     backoff: Backoff = field(default_factory=Backoff)
+    longest_delay: int = 900 * SECOND
     retry_unknown: bool = True
 
 
@@ -97,13 +104,23 @@ class Attempts:
             return Failed(self._exhausted(reading, status))
         if reading.outcome is Outcome.THROTTLED and reading.refused is not None:
             return self._again(0 if reading.delay is None else self._delay(reading), now, reading, status)
+        if reading.delay is not None and reading.delay > self._policy.longest_delay:
+            return Failed(self._exhausted(reading, status))
         return self._again(max(self._delay(reading), self._budget.withdraw(now)), now, reading, status)
 
-    def after_silence(self, message: str, now: int, *, sent: bool) -> Step:
-        """Decide what follows when no answer came; *sent* says whether the request may have reached the provider."""
+    def after_silence(self, message: str, now: int, *, sent: bool, repeatable: bool = True) -> Step:
+        """Decide what follows when no answer came.
+
+        Args:
+            message: The transport's words.
+            now: The instant.
+            sent: Whether the request may have reached the provider.
+            repeatable: Whether carrying it out twice does no harm.
+        """
         self.sent += 1
         cause = "no answer" if sent else "no connection"
-        if self.sent >= self._policy.max_attempts or (sent and not self._policy.retry_unknown):
+        unwanted = sent and not (repeatable and self._policy.retry_unknown)
+        if unwanted or self.sent >= self._policy.max_attempts:
             return Failed(RequestFailed(cause, self.sent, None, message, unknown=sent))
         delay = max(self._policy.backoff.delay(self.sent, self._chance), self._budget.withdraw(now))
         if self._deadline is not None and now + delay > self._deadline:

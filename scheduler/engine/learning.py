@@ -42,6 +42,8 @@ class Learner:
         """Learn from an answer whose headers came at *now*; return what there is to tell."""
         if reservation.outcome is Outcome.THROTTLED:
             return []  # what was refused and given back is over
+        if reservation.answered and reading.outcome is not Outcome.SUCCESS and not reading.observations:
+            return self._interrupted(reservation, reading, now)
         reservation.outcome = reading.outcome
         reservation.answered = True
         for scope in reservation.lane.scopes:
@@ -53,6 +55,16 @@ class Learner:
             self._answered(reservation, reading, now, events)
             if reading.cause in _CLOSING:
                 self._overloaded(reservation, reading, now, events)
+        return events
+
+    def _interrupted(self, reservation: Reservation, reading: Reading, now: int) -> list[Event]:
+        """Learn from an error within an answer whose headers have taught the accounts: its charge stands."""
+        reservation.outcome = reading.outcome
+        events: list[Event] = [told(reservation, reading.cause, now)]
+        if reading.cause in _CLOSING:
+            self._overloaded(reservation, reading, now, events)
+        elif reading.outcome is Outcome.THROTTLED:
+            self._close(reservation, reading, now, events)
         return events
 
     def ended(self, reservation: Reservation, usage: Usage | None, now: int) -> bool:

@@ -26,6 +26,7 @@ class Tally:
         "cost",
         "in_flight",
         "refusals",
+        "resumed",
         "retries",
         "sent",
         "wait_sum",
@@ -40,6 +41,7 @@ class Tally:
         self.in_flight = 0
         self.refusals = 0  # 429s
         self.retries = 0
+        self.resumed = 0  # tries of an SDK after we had given up
         self._input = self._cached = self._output = self._images = 0  # billed
         self.cost = 0.0  # US dollars
         self.waits = [0] * (len(_BOUNDS) + 1)  # by wait, one more for those above the last bound

@@ -5,6 +5,7 @@ allows it, and goes through no proxy of the environment's then. Through proxies 
 """
 
 from ipaddress import ip_address
+from typing import Any
 from urllib.request import getproxies
 
 import httpx
@@ -35,17 +36,46 @@ def make_client(
     Raises:
         ConfigurationError: If the base url is unusable, or the key would travel in the clear.
     """
-    check_base_url(provider.base_url, secret=key is not None, allow_plain_http=allow_plain_http)
-    proxies = allow_plain_http or not provider.base_url.lower().startswith("http:")  # otherwise they would see the key
-    fields = provider.authorize(key) if key is not None else {}
+    settings = client_settings(provider, key, timeout=timeout, allow_plain_http=allow_plain_http)
+    proxies = settings["trust_env"]
+    settings["timeout"] = httpx.Timeout(**settings["timeout"])
     return httpx.AsyncClient(
-        base_url=provider.base_url,
-        headers=[(name.encode(), value.encode("latin-1")) for name, value in fields.items()],  # str must be ASCII here
-        trust_env=proxies,
-        timeout=httpx.Timeout(timeout, connect=min(timeout, 30.0), pool=None),
-        follow_redirects=False,
-        transport=transport or (None if proxies and getproxies() else ShardedTransport()),
+        **settings, transport=transport or (None if proxies and getproxies() else ShardedTransport())
     )
+
+
+def client_settings(
+    provider: Provider, key: str | None, *, timeout: float, allow_plain_http: bool = False
+) -> dict[str, Any]:
+    """Return the arguments of a client for the provider's origin; ``timeout`` holds those of its own class.
+
+    Raises:
+        ConfigurationError: If the base url is unusable, or the key would travel in the clear.
+    """
+    check_base_url(provider.base_url, secret=key is not None, allow_plain_http=allow_plain_http)
+    fields = provider.authorize(key) if key is not None else {}
+    return {
+        "base_url": provider.base_url,
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in fields.items()],  # str must be ASCII
+        # A proxy of the environment would see a key that goes over plain http.
+        "trust_env": allow_plain_http or not provider.base_url.lower().startswith("http:"),
+        "timeout": {"timeout": timeout, "connect": min(timeout, 30.0), "pool": None},
+        "follow_redirects": False,
+    }
+
+
+def sender(client: httpx.AsyncClient) -> httpx.AsyncBaseTransport:
+    """Return what sends for a client."""
+    return _Sender(client)
+
+
+class _Sender(httpx.AsyncBaseTransport):
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        transport = self._client._transport_for_url(request.url)  # noqa: SLF001 -- the proxy that it would take
+        return await transport.handle_async_request(request)
 
 
 def check_base_url(base_url: str, *, secret: bool, allow_plain_http: bool) -> None:

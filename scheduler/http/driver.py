@@ -1,29 +1,23 @@
-"""Sends what was admitted: the asynchronous driver of the attempt loop.
+"""Sends whole requests of our own: for ``request``, ``map`` and ``scheduler run``.
 
-One request's way: described, queued, admitted, sent; its headers are observed at the instant that they come, before the
-body is read; the reservation is settled with the usage; and the outcome is an answer, another attempt, or an error.
+It sends by the transport itself and not through a client: what a client does for each request (cookies, redirects,
+authentication, hooks) costs more than the sending, and nothing of it is wanted here.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from datetime import timedelta
+from typing import Any
 
-import anyio
 import httpx
 
-from scheduler.core.backoff import RetryBudget
 from scheduler.core.quota import SECOND
-from scheduler.engine.admission import Admission
-from scheduler.engine.attempts import Attempts, Failed, RetryPolicy, Step
-from scheduler.engine.reservation import Reservation
-from scheduler.engine.waiter import Waiter
-from scheduler.errors import SchedulerError
-from scheduler.providers.base import Call, Outcome, Provider, Usage
-
-_ERROR_BODY = 1 << 20  # bytes of a refusal's body that are read at most
-
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+from scheduler.errors import RequestFailed, SchedulerError
+from scheduler.http.courier import Ended, carry
+from scheduler.http.hints import Hints
+from scheduler.http.passage import Passage, Seam
+from scheduler.http.wires import AsyncWire
+from scheduler.providers.base import Call, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,86 +63,33 @@ class Answer:
 
 
 class Driver:
-    """Carries out jobs through an admission and a client."""
+    """Carries out jobs."""
 
-    def __init__(
-        self,
-        admission: Admission,
-        provider: Provider,
-        client: httpx.AsyncClient,
-        policy: RetryPolicy,
-        budget: RetryBudget,
-        chance: Callable[[], float],
-    ) -> None:
-        """Send by *client* what *admission* lets through; try again as *policy* and *budget* allow."""
-        self._admission = admission
-        self._provider = provider
+    def __init__(self, seam: Seam, client: httpx.AsyncClient, inner: httpx.AsyncBaseTransport) -> None:
+        """Send what *seam* lets through by *inner*, with the headers and to the origin of *client*."""
+        self._seam = seam
         self._client = client
-        self._policy = policy
-        self._budget = budget
-        self._chance = chance
+        self._wire = AsyncWire(httpx, inner)
 
     async def perform(self, job: Job) -> Answer:
         """Carry out a job and return how it ended. Raises nothing but cancellation."""
-        with self._admission.under_way():
-            return await self._perform(job)
-
-    async def _perform(self, job: Job) -> Answer:
-        clock = self._admission.clock
-        began = clock.now()
-        deadline = None if job.timeout is None else began + job.timeout
-        attempts = Attempts(self._policy, self._budget, self._chance, began, deadline)
-        arrival = self._admission.arrive()
-        response: httpx.Response | None = None
-        while True:
-            left = None if deadline is None else max(0, deadline - clock.now())
-            waiter = Waiter(
-                self._admission,
-                job.call.model,
-                job.project,
-                job.call.charge,
-                job.priority,
-                tenant=job.tenant or "",
-                timeout=left,
-                arrival=arrival,
-                endpoint=job.call.url,
-            )
-            try:
-                async with waiter as reservation:
-                    ended, response = await self._attempt(job, reservation, attempts, response)
-            except SchedulerError as error:  # it never got its turn
-                return Answer(response, error, attempts.sent)
-            if isinstance(ended, Answer):
-                return ended
-            if isinstance(ended, Failed):
-                return Answer(response, ended.error, attempts.sent)
-            self._admission.tally.retries += 1
-            if job.on_flight is not None:
-                job.on_flight(False)
-            if ended.delay:
-                await anyio.sleep(ended.delay / SECOND)
-
-    async def _attempt(
-        self, job: Job, reservation: Reservation, attempts: Attempts, response: httpx.Response | None
-    ) -> tuple[Answer | Step, httpx.Response | None]:
-        clock = self._admission.clock
+        deadline = None if job.timeout is None else self._seam.admission.clock.now() + job.timeout
+        passage = Passage(
+            self._seam,
+            job.call,
+            Hints(job.priority, job.tenant, deadline),
+            project=job.project,
+            whole=True,
+            on_flight=job.on_flight,
+        )
         request = self._request(job)
+        ended = await carry(passage, self._wire, request)
         try:
-            reservation.mark_sent()
-            if job.on_flight is not None:
-                job.on_flight(True)
-            response = await self._client.send(request, stream=True)
-        except _NEVER_SENT as error:
-            reservation.cancel()
-            return attempts.after_silence(_words(error), clock.now(), sent=False), response
-        except (httpx.TransportError, httpx.StreamError) as error:
-            return _unknown(reservation, attempts, error, clock.now()), response
-        try:
-            return await self._read(job, reservation, attempts, response), response
-        except (httpx.TransportError, httpx.StreamError, httpx.DecodingError) as error:
-            return _unknown(reservation, attempts, error, clock.now()), None
-        finally:
-            await response.aclose()
+            response = await _whole(ended, request)
+        except httpx.DecodingError as error:
+            failed = RequestFailed("no answer", passage.attempts.sent, None, str(error), unknown=True)
+            return Answer(None, failed, passage.attempts.sent)
+        return Answer(response, ended.error, passage.attempts.sent, ended.usage, ended.latency)
 
     def _request(self, job: Job) -> httpx.Request:
         headers = {"Content-Type": "application/json"}
@@ -156,46 +97,15 @@ class Driver:
             headers["OpenAI-Project"] = job.project
         return self._client.build_request(job.call.method, job.call.url, content=job.content, headers=headers)
 
-    async def _read(
-        self, job: Job, reservation: Reservation, attempts: Attempts, response: httpx.Response
-    ) -> Answer | Step:
-        clock = self._admission.clock
-        came = clock.now()
-        status = response.status_code
-        if response.is_success:
-            reservation.observe(response.headers, status, at=came)
-            body = await response.aread()
-            usage = self._provider.usage(job.call.url, body)
-            reservation.settle(usage=usage)
-            attempts.sent += 1
-            return Answer(response, None, attempts.sent, usage, clock.now() - reservation.sent)
-        try:
-            await _read_at_most(response, _ERROR_BODY)
-        except (httpx.TransportError, httpx.StreamError, httpx.DecodingError):
-            response._content = b""  # noqa: SLF001 -- the status and the headers are an answer all the same
-        reading = reservation.observe(response.headers, status, response.content, at=came)
-        reservation.settle()
-        return attempts.after(reading, status, clock.now())
 
-
-def _unknown(reservation: Reservation, attempts: Attempts, error: Exception, now: int) -> Step:
-    reservation.outcome = Outcome.UNKNOWN
-    reservation.settle()
-    return attempts.after_silence(_words(error), now, sent=True)
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-async def _read_at_most(response: httpx.Response, most: int) -> None:
-    """Read an error's body, but not without bound: what is beyond says nothing to us."""
-    pieces = []
-    size = 0
-    async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_bytes())) as body:
-        async for piece in body:
-            pieces.append(piece)
-            size += len(piece)
-            if size >= most:
-                break
-    response._content = b"".join(pieces)[:most]  # noqa: SLF001 -- httpx has no way to read a part and keep it
+async def _whole(ended: Ended, request: httpx.Request) -> httpx.Response | None:
+    """Return an answer as a client would, its body read."""
+    response: Any = ended.response
+    if response is None:
+        return None
+    response.request = request
+    response.elapsed = timedelta(seconds=ended.latency / SECOND)
+    await response.aread()
+    await response.aclose()
+    answer: httpx.Response = response
+    return answer

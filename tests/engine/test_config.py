@@ -60,6 +60,7 @@ def test_a_file_makes_a_scheduler(tmp_path: Path) -> None:
         ("concurrency = 0", "concurrency"),
         ("max_queued = -1", "max_queued"),
         ("max_attempts = 0", "max_attempts"),
+        ("longest_delay = 0", "longest_delay"),
         ("growth = 'slow'", "growth"),
         ("timeout = 0", "timeout"),
         ("timeout = nan", "timeout"),

@@ -4,6 +4,8 @@ import anyio
 import pytest
 from engine_support import Run, at_once, headers, refusal
 
+from scheduler.providers.base import Cause, Outcome, Reading
+
 
 def test_a_refusal_without_numbers_where_all_have_room_pauses_nothing(on_virtual_time: Run) -> None:
     """Recent answers show room in every bucket: a hidden window refused, and only its stubbornness closes the gate."""
@@ -124,5 +126,38 @@ def test_an_overload_takes_no_rate_away(on_virtual_time: Run) -> None:
             async with scheduler.reserve("m") as reservation:
                 reservation.observe({})
         assert anyio.current_time() < 5
+
+    on_virtual_time(main)
+
+
+@pytest.mark.parametrize(
+    ("reading", "paused", "ramped"),
+    [
+        (Reading(Outcome.OVERLOADED, Cause.OVERLOAD), True, False),
+        (Reading(Outcome.OVERLOADED, Cause.RAMP), True, True),
+        (Reading(Outcome.THROTTLED, Cause.RATE), True, False),
+        (Reading(Outcome.FAILED, Cause.SERVER), False, False),
+    ],
+)
+def test_an_error_within_an_answer_becomes_its_outcome(
+    on_virtual_time: Run,
+    reading: Reading,
+    paused: bool,  # noqa: FBT001 -- a parameter of the test
+    ramped: bool,  # noqa: FBT001 -- the same
+) -> None:
+    """Its headers have taught the levels, so the charge stands; what names no fault of its own pauses the scope."""
+
+    async def main() -> None:
+        scheduler = at_once({"rpm": 600, "tpm": 60_000})
+        reservation = scheduler.reserve_nowait("m", tokens=1_000)
+        await anyio.sleep(1)
+        reservation.observe(headers("tokens", 60_000, 59_000, "1s"))
+        before = scheduler.statistics().scopes[0].buckets[1].level
+        reservation.learn(reading)
+        reservation.settle()
+        scope = scheduler.statistics().scopes[0]
+        assert scope.buckets[1].level == before
+        assert scope.outcomes == {reading.outcome.value: 1}
+        assert (scope.paused, scope.ramp is not None) == (paused, ramped)
 
     on_virtual_time(main)
