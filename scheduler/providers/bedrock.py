@@ -93,7 +93,11 @@ class Bedrock:
         found = _PATH.fullmatch(path)
         if found is None or found[2] not in _VERBS:
             raise unknown_path(_KNOWN)
-        return _described(path, unquote(found[1]), found[2], object_of(body))
+        body = object_of(body)
+        field = "messages" if found[2].startswith("converse") else ""
+        if not (body.get(field) if field else body):  # what an invocation's body holds is each model's own
+            raise InvalidRequest("nothing is said", f"body.{field}".rstrip("."), "write what the model is to read")
+        return _described(path, unquote(found[1]), found[2], body)
 
     def recognise(
         self,
@@ -151,7 +155,7 @@ class Bedrock:
         """Return what the limiter takes for a usage of *model*, or of one that is not known: output as it is."""
         return _charge(usage.input_tokens - usage.cached_tokens, usage.output_tokens * burndown(model), requests=0)
 
-    def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:  # noqa: ARG002  # there is no such thing
+    def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:  # noqa: ARG002  # it has none
         """Return the headers that carry the key.
 
         Raises:

@@ -172,10 +172,10 @@ class Cohere:
         return usage_of(body)
 
     def counted(self, usage: Usage, model: str = "") -> Charge:  # noqa: ARG002  # every model alike
-        """Return what a limit on tokens would take for a usage: the input."""
-        return Charge(0, usage.input_tokens, usage.input_tokens)
+        """Return what limits on tokens would take for a usage: as tokens the input alone."""
+        return Charge(0, usage.input_tokens, usage.input_tokens, usage.output_tokens)
 
-    def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:  # noqa: ARG002  # there is no such thing
+    def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:  # noqa: ARG002  # it has none
         """Return the headers that carry the key.
 
         Raises:

@@ -171,8 +171,8 @@ class Gemini:
         return usage_of(body)
 
     def counted(self, usage: Usage, model: str = "") -> Charge:  # noqa: ARG002  # every model alike
-        """Return what the limiter takes for a usage: the input."""
-        return _charge(usage.input_tokens, requests=0)
+        """Return what the limiter takes for a usage: as tokens the input alone."""
+        return _charge(usage.input_tokens, requests=0)._replace(output_tokens=usage.output_tokens)
 
     def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:  # noqa: ARG002  # see below
         """Return the headers that carry the key. A project is named by none of them: its key is its own.

@@ -47,7 +47,8 @@ def test_what_it_states() -> None:
 )
 def test_a_request_takes_its_input_and_its_cap(body: dict[str, Any], charge: Charge) -> None:
     """Converse, and the bodies of Anthropic, Meta and Amazon."""
-    assert BEDROCK.describe("POST", CONVERSE, body).charge == charge
+    url = CONVERSE if isinstance(body.get("messages"), list) else CONVERSE.replace("converse", "invoke")
+    assert BEDROCK.describe("POST", url, body).charge == charge
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_request_takes_its_input_and_its_cap(body: dict[str, Any], charge: Cha
 )
 def test_the_model_is_in_the_path(url: str, model: str, stream: bool) -> None:  # noqa: FBT001  # a column
     """Ids and profiles, in the form that SDKs encode them."""
-    call = BEDROCK.describe("POST", url, {})
+    call = BEDROCK.describe("POST", url, said({"text": "x"}))
     assert (call.model, call.stream, call.url) == (model, stream, url)
 
 
@@ -78,7 +79,9 @@ def test_the_model_is_in_the_path(url: str, model: str, stream: bool) -> None:  
         ("POST", "/model/%2e%2e/converse", {}, "url"),
         ("POST", "//x/model/m/converse", {}, "url"),
         ("POST", CONVERSE, "x", "body"),
-        ("POST", CONVERSE, {"inferenceConfig": {"maxTokens": 0}}, "body.inferenceConfig.maxTokens"),
+        ("POST", CONVERSE, {"messages": []}, "body.messages"),
+        ("POST", CONVERSE.replace("converse", "invoke"), {}, "body"),
+        ("POST", CONVERSE, said("x") | {"inferenceConfig": {"maxTokens": 0}}, "body.inferenceConfig.maxTokens"),
     ],
 )
 def test_what_cannot_be_sent_names_field_and_mend(method: str, url: str, body: Any, field: str) -> None:

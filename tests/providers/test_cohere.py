@@ -175,4 +175,4 @@ def test_the_last_event_of_a_stream_tells_the_usage(data: Any) -> None:
     assert reading is not None
     assert reading.usage == Usage(10, 0, 3)
     assert COHERE.read_event(b'{"type": "content-delta"}') is None
-    assert COHERE.counted(Usage(10, 0, 3)) == Charge(0, 10, 10)
+    assert COHERE.counted(Usage(10, 0, 3)) == Charge(0, 10, 10, 3)

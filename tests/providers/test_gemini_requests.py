@@ -172,4 +172,4 @@ def test_every_event_of_a_stream_tells_the_usage_so_far() -> None:
 
 def test_input_is_what_counts() -> None:
     """TPM is of input tokens; cached ones are taken to count."""
-    assert GEMINI.counted(Usage(100, 90, 50)) == Charge(0, 100, 100)
+    assert GEMINI.counted(Usage(100, 90, 50)) == Charge(0, 100, 100, 50)
