@@ -17,7 +17,7 @@ from scheduler.providers.published import Group, Limits, Price, Tier
 
 __all__ = ["Catalogue", "Group", "Limits", "Price", "Tier", "load", "parse"]
 
-_DATED = re.compile(r"(?:-[0-9]{4}-[0-9]{2}-[0-9]{2}|-[0-9]{4}|-latest)$")
+_DATED = re.compile(r"(?:-[0-9]{4}-[0-9]{2}-[0-9]{2}|-[0-9]{4}|-20[0-9]{6}|-latest)$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from scheduler.core.quota import Quota
 from scheduler.providers.base import Usage
 from scheduler.providers.pools import pool_of
 
-SNAPSHOTS = ("-[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", "-[0-9][0-9][0-9][0-9]")
-"""How the dated snapshots of a model end, as globs: ``gpt-4o-2024-08-06``, ``gpt-4-0613``. They share its limits."""
+SNAPSHOTS = ("-[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", "-[0-9][0-9][0-9][0-9]", "-20" + 6 * "[0-9]")
+"""How the dated snapshots of a model end, as globs: ``gpt-4o-2024-08-06``, ``gpt-4-0613``, and
+``claude-opus-4-5-20251101``. They share its limits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,21 @@
 from collections.abc import Callable, Mapping
 
 from scheduler.errors import ConfigurationError
+from scheduler.providers.anthropic import Anthropic
 from scheduler.providers.base import Provider
+from scheduler.providers.bedrock import Bedrock
+from scheduler.providers.cohere import Cohere
+from scheduler.providers.gemini import Gemini
 from scheduler.providers.openai import OpenAI
 from scheduler.tokens.counter import TokenCounter
 
-PROVIDERS: Mapping[str, Callable[[TokenCounter, str | None], Provider]] = {"openai": OpenAI}
+PROVIDERS: Mapping[str, Callable[[TokenCounter, str | None], Provider]] = {
+    "openai": OpenAI,
+    "anthropic": Anthropic,
+    "gemini": Gemini,
+    "cohere": Cohere,
+    "bedrock": Bedrock,
+}
 """What makes each provider, given a counter of tokens and a base url or None for its own."""
 
 
