@@ -14,7 +14,7 @@ conflict,
 timeout
 unknown          backoff, where the policy allows: it may have been carried out
 never sent       backoff; the charge came back
-too large,       never retried
+too large,       never retried; nor is anything of which the provider says so
 limit zero,
 billing, auth,
 bad request
@@ -140,8 +140,7 @@ class Attempts:
     def _final(self, reading: Reading, status: int) -> SchedulerError | None:
         if reading.cause is Cause.BILLING:
             return QuotaExhausted(reading.message, reading.code)
-        if reading.cause in _FINAL:
-            assert reading.cause is not None
+        if reading.cause is not None and (reading.cause in _FINAL or reading.final):
             return RequestFailed(reading.cause.value.replace("_", " "), self.sent, status, reading.message)
         return None
 

@@ -4,7 +4,7 @@ import os
 import random
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,7 +76,7 @@ class Configured:
             longest_delay=round(positive(longest_delay, "longest_delay") * SECOND),
         )
         self._budget = RetryBudget(now=self._clock.now())
-        self._price = _prices(self.provider, named=isinstance(provider, str))
+        self._price = catalogue.price_of(self.provider.name)
         self._growth = growth_from(growth, self.provider)
         self._rules = rules_for(self.provider.name, limits, tier)
         self._project_rules = project_rules_from(project_limits)
@@ -220,15 +220,6 @@ class Configured:
             RuntimeWarning,
             stacklevel=3,
         )
-
-
-def _prices(provider: Provider, *, named: bool) -> Callable[[str], catalogue.Price | None]:
-    try:
-        return catalogue.load(provider.name).price
-    except ConfigurationError:
-        if named:
-            raise
-        return lambda _: None  # an adapter of the user's own has no catalogue
 
 
 def _register(registry: CollectorRegistry, collector: SchedulerCollector) -> None:

@@ -42,7 +42,7 @@ class Cause(Enum):
     """Why an attempt did not succeed. Each has one documented behaviour."""
 
     RATE = "rate"  # a limit was reached: back to the queue
-    TOO_LARGE = "too_large"  # larger than the limit for ever: never retried
+    TOO_LARGE = "too_large"  # larger than the limit will ever admit: never retried
     LIMIT_ZERO = "limit_zero"  # the account has no quota here: never retried
     BILLING = "billing"  # credit or spend limit: never retried
     RAMP = "ramp"  # traffic grew too fast: slow down, then ramp
@@ -86,7 +86,7 @@ class Observation:
         remaining: Whole units left just after this request (for a refusal: without it), rounded down.
         window: Length of the window in nanoseconds, or None where the answer does not decide it.
         project: Whether the bucket is the project's rather than the organization's.
-        requested: Units that a refusal says this request would have taken, or None.
+        requested: Units that the answer says this very request took, or for a refusal would have taken; or None.
         wait: Nanoseconds after which a refusal says that this request would have fit, or None.
     """
 
@@ -114,6 +114,7 @@ class Reading:
         usage: What the provider bills, where the body says it.
         ignored: Header fields that were malformed, absurd or negative, and so counted and not believed.
         request_id: The provider's name for the request, or "".
+        final: Whether the provider says that trying again is of no use, whatever the cause.
     """
 
     outcome: Outcome
@@ -126,6 +127,7 @@ class Reading:
     usage: Usage | None = None
     ignored: int = 0
     request_id: str = ""
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

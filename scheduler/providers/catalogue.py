@@ -5,17 +5,17 @@ limited here, and is learned from the provider's answers.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from types import MappingProxyType
 
 from scheduler.errors import ConfigurationError
-from scheduler.providers.catalogue_file import FileGroup, file_of, packaged, quotas_of
+from scheduler.providers.catalogue_file import FileGroup, file_of, has_file, packaged, quotas_of
 from scheduler.providers.published import Group, Limits, Price, Tier
 
-__all__ = ["Catalogue", "Group", "Limits", "Price", "Tier", "load", "parse"]
+__all__ = ["Catalogue", "Group", "Limits", "Price", "Tier", "load", "parse", "price_of"]
 
 _DATED = re.compile(r"(?:-[0-9]{4}-[0-9]{2}-[0-9]{2}|-[0-9]{4}|-20[0-9]{6}|-latest)$")
 
@@ -117,6 +117,11 @@ def load(provider: str) -> Catalogue:
     """
     file, text = packaged(provider)
     return parse(text, file)
+
+
+def price_of(provider: str) -> Callable[[str], Price | None]:
+    """Return what tells the price of a model, or None where none is known; a provider without a file has none."""
+    return load(provider).price if has_file(provider) else lambda _: None
 
 
 def parse(text: str, file: str = "") -> Catalogue:

@@ -15,6 +15,7 @@ from scheduler.providers.quotas import QUOTA_KEYS, quota_for
 BATCH_QUEUE = "batch_queue"
 """Key of a tier for input tokens enqueued in batches: no quota, since nothing refills it but a batch's end."""
 
+_FOLDER = files("scheduler.providers") / "tiers"
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Dollars = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
@@ -59,19 +60,26 @@ class File(msgspec.Struct, forbid_unknown_fields=True):
     prices: dict[_Name, FilePrice] = {}
 
 
+def has_file(provider: str) -> bool:
+    """Whether a file comes with the package for *provider*, whose name may be anybody's own."""
+    return provider in _known()
+
+
 def packaged(provider: str) -> tuple[str, str]:
     """Return the name and text of the file that comes with the package.
 
     Raises:
         ConfigurationError: If there is none for *provider*.
     """
-    folder = files("scheduler.providers") / "tiers"
-    known = sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    known = _known()
     if provider not in known:
-        raise ConfigurationError(
-            f"no limits are published of {provider!r:.40}", "provider", "known are " + ", ".join(known)
-        )
-    return f"tiers/{provider}.toml", (folder / f"{provider}.toml").read_text(encoding="utf-8")
+        mend = f"leave it out, or give limits; tiers are known of {', '.join(known)}"
+        raise ConfigurationError(f"no tiers are published of {provider!r:.40}", "tier", mend)
+    return f"tiers/{provider}.toml", (_FOLDER / f"{provider}.toml").read_text(encoding="utf-8")
+
+
+def _known() -> list[str]:
+    return sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml"))
 
 
 def file_of(text: str, file: str) -> File:

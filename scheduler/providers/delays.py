@@ -1,7 +1,7 @@
 """How long a server asks to wait: ``retry-after-ms``, ``retry-after``, and "try again in" within a message.
 
-A delay is a minimum. Where the header and the message differ, the longer one is taken. Delays beyond thirty days
-are absurd: they are counted and not believed.
+A delay is a minimum. Where what is said differs, the longest is taken; only seconds that are the milliseconds rounded
+up are not longer. Delays beyond thirty days are absurd: they are counted and not believed.
 """
 
 import re
@@ -14,22 +14,24 @@ LONGEST = 30 * DAY
 """The longest delay that is believed, in nanoseconds."""
 
 _AGAIN = re.compile(
-    r"\b(?:try again|retry) (?:in|after) (\S{1,64})(?: (millisecond|second|minute|hour|day)s?\b)?", re.IGNORECASE
+    r"\b(?:(?:try again|retry) (?:in|after)|please wait) (\S{1,64})(?: (millisecond|second|minute|hour|day)s?\b)?",
+    re.IGNORECASE,
 )
 _WORDS = {"millisecond": 1_000_000, "second": SECOND, "minute": MINUTE, "hour": HOUR, "day": DAY}
 
 
-def asked_delay(headers: Mapping[str, str], message: str) -> tuple[int | None, int]:
+def asked_delay(headers: Mapping[str, str], message: str, *others: int | None) -> tuple[int | None, int]:
     """Return the nanoseconds that a refusal asks to wait, or None, and how many fields were ignored.
 
     Args:
         headers: Headers with their names in small letters.
         message: The error's message, of bounded length.
+        others: Delays that were found elsewhere, in nanoseconds; -1 for one that is unusable.
     """
-    found = [_of_header(headers, "retry-after-ms", 1_000_000)]
-    if not _usable(found[0]):
-        found.append(_of_header(headers, "retry-after", SECOND))
-    found.append(delay_in(message))
+    exact, whole = _of_header(headers, "retry-after-ms", 1_000_000), _of_header(headers, "retry-after", SECOND)
+    if exact is not None and whole is not None and 0 <= exact <= whole < exact + SECOND:
+        whole = None
+    found = [exact, whole, delay_in(message), *others]
     usable = [delay for delay in found if delay is not None and _usable(delay)]
     ignored = sum(delay is not None and not _usable(delay) for delay in found)
     return max(usable, default=None), ignored

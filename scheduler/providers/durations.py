@@ -76,6 +76,15 @@ def until(text: str, now: str) -> int | None:
     return max(0, round((end - start).total_seconds()) * SECOND)
 
 
+def until_epoch(milliseconds: str, now: str) -> int | None:
+    """Return the nanoseconds from HTTP-date *now* to an instant in milliseconds since 1970; None where unusable."""
+    end, start = whole_number(milliseconds), _instant(now)
+    if end is None or start is None:
+        return None
+    delay = end * 1_000_000 - round(start.timestamp()) * SECOND
+    return max(0, delay) if delay <= LONGEST else None
+
+
 def _scaled(digits: str, fraction: str | None, unit: int) -> int:
     scaled = int(digits) * unit
     return scaled + int(fraction) * unit // 10 ** len(fraction) if fraction else scaled

@@ -1,13 +1,15 @@
 """``x-ratelimit-*`` headers of OpenAI and of those who copied them, read into observations.
 
-The names are ``x-ratelimit-(limit|remaining|reset)-DIMENSION``, in any case. An answer carries some of them, all or
+The names are ``x-ratelimit-(limit|remaining|reset)-DIMENSION``, in any case; others that differ only in their names and
+in what a reset means are read by the same rules (see ``Naming``). An answer carries some of them, all or
 none. Limits without a remaining level prove nothing and are left out; what is malformed, absurd or negative is
 counted and not believed. Dimensions that are not known here (``tokens_usage_based``, a duplicate of ``tokens`` from
 2023) are no error and are passed over.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
 
 from scheduler.core.quota import MINUTE, Dimension
 from scheduler.providers.base import Observation
@@ -15,6 +17,11 @@ from scheduler.providers.durations import duration, whole_number
 from scheduler.providers.windows import infer_window
 
 PREFIX = "x-ratelimit-"
+
+Seen: TypeAlias = tuple[tuple[Observation, ...], int]
+"""Observations, each bucket at most once, and the number of fields that were ignored."""
+HeaderReader: TypeAlias = Callable[[Mapping[str, str]], Seen]
+"""Reads an answer's headers, their names in small letters."""
 
 
 class Naming(NamedTuple):
@@ -25,12 +32,15 @@ class Naming(NamedTuple):
         project: Whether the bucket is the project's.
         window: Window in nanoseconds where the numbers do not decide it, or None.
         least: Units that any request takes of it at least.
+        inferred: Whether the reset is the time until the bucket is full, and tells the window; otherwise it is not
+            looked at.
     """
 
     dimension: Dimension
     project: bool = False
     window: int | None = None
     least: int = 0
+    inferred: bool = True
 
 
 NAMINGS: Mapping[str, Naming] = {
@@ -49,13 +59,14 @@ def lowered(headers: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def observations(
-    headers: Mapping[str, str], *, namings: Mapping[str, Naming] = NAMINGS
-) -> tuple[tuple[Observation, ...], int]:
+    headers: Mapping[str, str], *, namings: Mapping[str, Naming] = NAMINGS, template: str = PREFIX + "{}-{}"
+) -> Seen:
     """Read what an answer's headers say about the provider's buckets.
 
     Args:
         headers: Headers with their names in small letters.
         namings: What the names' last words mean.
+        template: A header's name, with places for limit, remaining or reset, and for the last words.
 
     Returns:
         The observations, each bucket at most once, and the number of fields that were ignored.
@@ -63,25 +74,58 @@ def observations(
     seen: list[Observation] = []
     ignored = 0
     for words, naming in namings.items():
-        observation, unusable = _observe(headers, words, naming)
+        limit, remaining, reset = (headers.get(name) for name in _names(template, words))
+        if limit is None and remaining is None and reset is None:
+            continue
+        observation, unusable = _observe(limit, remaining, reset, naming)
         ignored += unusable
         if observation is not None:
             seen.append(observation)
     return tuple(seen), ignored
 
 
-def _observe(headers: Mapping[str, str], words: str, naming: Naming) -> tuple[Observation | None, int]:
-    """Read the three fields of one bucket; also return how many of them were ignored."""
-    texts = [headers.get(f"{PREFIX}{kind}-{words}") for kind in ("limit", "remaining", "reset")]
-    limit, remaining = (None if text is None else whole_number(text) for text in texts[:2])
-    reset = None if texts[2] is None else duration(texts[2])
-    ignored = sum(
-        text is not None and value is None for text, value in zip(texts, (limit, remaining, reset), strict=True)
-    )
-    if limit == 0 or (limit is not None and remaining is not None and remaining > limit):
+@cache
+def _names(template: str, words: str) -> tuple[str, ...]:
+    return tuple(template.format(kind, words) for kind in ("limit", "remaining", "reset"))
+
+
+def joined(*readers: HeaderReader) -> HeaderReader:
+    """Return a reader of what all *readers* read; of a bucket that two speak of the first is believed."""
+
+    def read(headers: Mapping[str, str]) -> Seen:
+        seen: dict[tuple[Dimension, int | None, bool], Observation] = {}
+        ignored = 0
+        for reader in readers:
+            found, unusable = reader(headers)
+            ignored += unusable
+            for one in found:
+                seen.setdefault((one.dimension, one.window, one.project), one)
+        return tuple(seen.values()), ignored
+
+    return read
+
+
+def level_of(limit: str | None, remaining: str | None) -> tuple[tuple[int, int] | None, int]:
+    """Return limit and remaining units where both are believable, else None; and how many fields were ignored."""
+    amount = None if limit is None else whole_number(limit)
+    left = None if remaining is None else whole_number(remaining)
+    ignored = (limit is not None and amount is None) + (remaining is not None and left is None)
+    if amount == 0 or (amount is not None and left is not None and left > amount):
         return None, ignored + 1
-    if limit is None or remaining is None:
+    return (None if amount is None or left is None else (amount, left)), ignored
+
+
+def _observe(
+    limit: str | None, remaining: str | None, reset: str | None, naming: Naming
+) -> tuple[Observation | None, int]:
+    """Read the three fields of one bucket; also return how many of them were ignored."""
+    level, ignored = level_of(limit, remaining)
+    window = None
+    if naming.inferred and reset is not None:
+        full = duration(reset)
+        ignored += full is None
+        if level is not None and full is not None:
+            window = infer_window(*level, full, least=naming.least)
+    if level is None:
         return None, ignored
-    window = None if reset is None else infer_window(limit, remaining, reset, least=naming.least)
-    window = window or naming.window
-    return Observation(naming.dimension, limit, remaining, window, project=naming.project), ignored
+    return Observation(naming.dimension, *level, window or naming.window, project=naming.project), ignored

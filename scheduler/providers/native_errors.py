@@ -13,7 +13,7 @@ import msgspec
 from scheduler.core.quota import DAY, HOUR, MINUTE, SECOND, Dimension
 from scheduler.providers.base import Cause, Observation
 from scheduler.providers.durations import whole_number
-from scheduler.providers.openai_errors import BODY
+from scheduler.providers.error_bodies import BODY
 from scheduler.providers.refusals import PARSED
 
 _STATUSES = {

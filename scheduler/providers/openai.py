@@ -7,14 +7,15 @@ charges of 2022 to 2026; each rule names its own.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from scheduler.core.growth import Growth
-from scheduler.core.quota import Charge, Dimension
+from scheduler.core.quota import Charge
 from scheduler.errors import ConfigurationError
-from scheduler.providers.base import Call, Outcome, Reading, Settlement, Usage
+from scheduler.providers.answers import read_answer, read_stream_event
+from scheduler.providers.base import Call, Reading, Usage
 from scheduler.providers.catalogue import long_context_over
-from scheduler.providers.delays import asked_delay
-from scheduler.providers.headers import lowered, observations
-from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, Endpoint, candidates_of, documented
+from scheduler.providers.compatible import OPENAI
+from scheduler.providers.dialect import Dialect
+from scheduler.providers.headers import lowered
+from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, candidates_of
 from scheduler.providers.openai_content import (
     CONVERSATIONS,
     PAINTING,
@@ -24,20 +25,15 @@ from scheduler.providers.openai_content import (
     organization_in,
     require_content,
 )
-from scheduler.providers.openai_errors import cause_of, error_of, outcome_of
 from scheduler.providers.openai_paths import route_of
 from scheduler.providers.openai_request import counts_of, endpoint_of, lenient_counts, lenient_model, model_of
 from scheduler.providers.openai_usage import usage_of
 from scheduler.providers.pools import pool_of
-from scheduler.providers.refusals import refusal_of
-from scheduler.providers.texts import NAME, cleaned
 from scheduler.tokens.chat import content_tokens, estimated_tokens
 from scheduler.tokens.counter import TokenCounter
 
 _NEVER_LONG = 100_000  # input tokens up to which no model's request is long
 _STREAMED: tuple[Any, ...] = (True, "true")  # the latter in a form
-_SUCCESS = range(200, 300)
-_FAILED_STREAM = 500  # as which an error within a stream counts that says nothing better of itself
 _LATIN_1 = 0xFF  # the last character that a header can carry
 
 
@@ -51,29 +47,31 @@ class OpenAI:
     Args:
         counter: Counts input tokens for the expected cost; charges do without it.
         base_url: Origin and path prefix, without the ``/v1`` that urls begin with.
-        charge_rule: What the limiter takes; ``CHARGE_RULES`` has the known ones by name.
+        charge_rule: What the limiter takes, if not what the dialect says; ``CHARGE_RULES`` has the known ones by name.
+        dialect: What its answers mean, and what it is called.
     """
-
-    name: str = "openai"
-    endpoints: Collection[str] = frozenset(map(str, Endpoint))
-    key_variable: str = "OPENAI_API_KEY"
-    settlement: Settlement = Settlement.KEPT
-    refusals_charged: frozenset[Dimension] = frozenset({Dimension.REQUESTS})
-    growth: Growth | None = Growth(floor=1_000_000)
-    """Error catalogue of 2026: ``slow_down`` above a million input tokens a minute, at 50 % more in 15 minutes."""
-
-    idempotency_header: str | None = None
 
     def __init__(
         self,
         counter: TokenCounter,
         base_url: str | None = None,
         *,
-        charge_rule: ChargeRule = documented,
+        charge_rule: ChargeRule | None = None,
+        dialect: Dialect = OPENAI,
     ) -> None:
         self.counter = counter
-        self.base_url: str = (base_url or "https://api.openai.com").rstrip("/").removesuffix("/v1")
-        self.charge_rule = charge_rule
+        self.dialect = dialect
+        self.charge_rule = charge_rule or dialect.charge_rule
+        self.name = dialect.name
+        self.base_url = (base_url or dialect.base_url).rstrip("/").removesuffix(dialect.prefix)
+        self.endpoints: Collection[str] = frozenset(
+            dialect.prefix + endpoint.removeprefix("/v1") for endpoint in dialect.endpoints
+        )
+        self.key_variable = dialect.key_variable
+        self.settlement = dialect.settlement
+        self.refusals_charged = dialect.refusals_charged
+        self.growth = dialect.growth
+        self.idempotency_header = dialect.idempotency_header
 
     def describe(self, method: str, url: str, body: Mapping[str, Any]) -> Call:
         """Describe a request before it is sent; linear in the body's pieces, whatever their size and depth.
@@ -151,41 +149,12 @@ class OpenAI:
         return "" if pool == model else pool
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes | None, *, url: str = "") -> Reading:
-        """Read an answer. *headers* may have names in any case; *body* is None where it was not read.
+        """Read an answer. *headers* may have names in any case; *body* is None where it was not read."""
+        return read_answer(self.dialect, status, headers, body, url)
 
-        A body of a stream's error event is read as that of a refusal: with status 429 or 500 and no headers.
-        """
-        fields = lowered(headers)
-        seen, ignored = observations(fields)
-        request_id = cleaned(fields.get("x-request-id", ""), NAME)
-        if status in _SUCCESS:
-            usage = usage_of(url, body)
-            return Reading(Outcome.SUCCESS, observations=seen, usage=usage, ignored=ignored, request_id=request_id)
-        error = error_of(body)
-        refusal = refusal_of(error.message, error.kind)
-        cause = cause_of(status, error, refusal)
-        delay, unusable = asked_delay(fields, error.message)
-        return Reading(
-            outcome_of(cause),
-            cause,
-            message=error.shown,
-            code=error.name,
-            observations=seen,
-            refused=refusal.observation,
-            delay=delay,
-            ignored=ignored + unusable,
-            request_id=request_id,
-        )
-
-    def read_event(self, data: bytes, *, url: str = "") -> Reading | None:
+    def read_event(self, data: bytes, *, url: str = "") -> Reading | None:  # noqa: ARG002 -- events say what they are
         """Read one event of a stream. See ``Provider``."""
-        usage = usage_of(url, data)
-        if usage is not None:
-            return Reading(Outcome.SUCCESS, usage=usage)
-        if b'"error"' not in data:
-            return None
-        error = error_of(data)
-        return self.read(_FAILED_STREAM, {}, data, url=url) if error.shown or error.name else None
+        return read_stream_event(self.dialect, data)
 
     def usage(self, url: str, body: bytes) -> Usage | None:
         """Return what the body of a successful answer says was billed, or None."""
@@ -193,17 +162,18 @@ class OpenAI:
 
     def counted(self, usage: Usage) -> Charge:
         """Return what the limiter takes for a usage."""
-        return Charge(0, usage.tokens, usage.input_tokens, usage.output_tokens, usage.images)
+        sent = usage.input_tokens - usage.cached_tokens if self.dialect.cached_free else usage.input_tokens
+        return Charge(0, sent + usage.output_tokens, sent, usage.output_tokens, usage.images)
 
     def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:
-        """Return the headers that carry the key and name the project.
+        """Return the headers that carry the key and, where the provider knows projects, name the project.
 
         Raises:
             ConfigurationError: If either cannot stand in a header. The key is not part of the words.
         """
-        headers = {"Authorization": f"Bearer {_fit(key, self.key_variable)}"}
-        if project is not None:
-            headers["OpenAI-Project"] = _fit(project, "project")
+        headers = {self.dialect.key_header: self.dialect.key_prefix + _fit(key, self.key_variable)}
+        if project is not None and self.dialect.project_header is not None:
+            headers[self.dialect.project_header] = _fit(project, "project")
         return headers
 
 

@@ -18,6 +18,7 @@ class _Usage(msgspec.Struct):
     completion_tokens: _Count | None = None
     input_tokens: _Count | None = None
     output_tokens: _Count | None = None
+    prompt_cache_hit_tokens: _Count | None = None  # DeepSeek's name for what is cached
     prompt_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
 
@@ -34,6 +35,7 @@ class _Images(_Answer):
     data: list[msgspec.Raw] = msgspec.field(default_factory=list)
 
 
+_USAGE = msgspec.json.Decoder(_Usage | None)
 _BODY = msgspec.json.Decoder(_Body)
 _IMAGES = msgspec.json.Decoder(_Images)
 
@@ -52,7 +54,7 @@ def usage_of(url: str, body: bytes | None) -> Usage | None:
         return None
     images = 0
     try:
-        if url.startswith("/v1/images/"):
+        if "/images/" in url:
             answer = _IMAGES.decode(body)
             images, usage = len(answer.data), answer.usage
         else:
@@ -62,7 +64,20 @@ def usage_of(url: str, body: bytes | None) -> Usage | None:
         return None
     if usage is None:
         return Usage(images=images) if images else None
+    return _counted(usage, images)
+
+
+def usage_in(raw: bytes | msgspec.Raw) -> Usage | None:
+    """Return the usage that *raw* is, the JSON of the object alone; None where it is none."""
+    try:
+        usage = _USAGE.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+    return None if usage is None else _counted(usage, 0)
+
+
+def _counted(usage: _Usage, images: int) -> Usage:
     sent = usage.prompt_tokens or usage.input_tokens or 0
     details = usage.prompt_tokens_details or usage.input_tokens_details
-    cached = min(sent, details.cached_tokens or 0) if details else 0
-    return Usage(sent, cached, usage.completion_tokens or usage.output_tokens or 0, images)
+    cached = (details.cached_tokens if details else None) or usage.prompt_cache_hit_tokens or 0
+    return Usage(sent, min(sent, cached), usage.completion_tokens or usage.output_tokens or 0, images)

@@ -9,6 +9,15 @@ They may lack the model, stand within other words, or say "Request too large for
 2023 (``Limit: 60.000000 / min. Current: 100.000000 / min``, ``Limit: 0/1min``) name the limit, but their Current is
 no level: one real refusal prints ``Limit: 1000000 / min. Current: 1 / min``.
 
+Others have grammars of their own, which no provider's words share with another's:
+
+    Rate limit of 50 per 86400s exceeded for UserByModelByDay. Please wait 5631 seconds before retrying. (GitHub)
+    Tokens per Minute (actual/limit): 65605/16000. (xAI)
+    The maximum rate limit for this model is 9.0 queries per minute. (Together)
+    Rate limit exceeded: free-models-per-day. (OpenRouter; the numbers stand in headers)
+
+Where a limit on requests is named and nothing else, all of it was used: a request takes one, and there was none.
+
 All patterns have bounded repetitions and are searched in at most 2,000 characters.
 """
 
@@ -32,6 +41,20 @@ _NUMBERS = {
     name: re.compile(rf"\b{name}:? ?([0-9][0-9,]{{0,20}})(?![0-9])", re.IGNORECASE)
     for name in ("limit", "used", "requested")
 }
+_UNIT = r"(?P<unit>second|minute|min|hour|day)"
+_OTHERS = (
+    re.compile(r"\bRate limit of (?P<limit>[0-9]{1,15}) per (?P<seconds>[0-9]{1,9})s exceeded for (?P<noun>\w{1,60})"),
+    re.compile(
+        rf"\b(?P<noun>request|token)s per {_UNIT} \(actual/limit\): (?P<used>[0-9]{{1,15}})/(?P<limit>[0-9]{{1,15}})\b",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"\brate limit (?:for this model )?is (?P<limit>[1-9][0-9]{0,14})(?:\.[0-9]{1,9})? "
+        rf"(?P<noun>quer(?:y|ies)|requests?|tokens?) per {_UNIT}\b",
+        re.IGNORECASE,
+    ),
+    re.compile(rf"\bfree-model(?P<noun>s)-per-{_UNIT}\b"),
+)
 _TOO_LARGE = re.compile(r"\brequest too large\b", re.IGNORECASE)
 _PROJECT = re.compile(r"\bin project proj_", re.IGNORECASE)
 
@@ -87,6 +110,10 @@ def refusal_of(message: str, kind: str = "") -> Refusal:
         kind: The error's type; ``tokens`` and ``requests`` name the dimension where the words do not.
     """
     message = message[:PARSED]
+    for pattern in _OTHERS:
+        other = pattern.search(message)
+        if other is not None:
+            return _in_other_words(other.groupdict(), message)
     counted, per = _COUNTED.search(message), _PER.search(message)
     noun = _FOR.search(message)
     dimension = _DIMENSIONS.get(noun[1].lower()) if noun else _DIMENSIONS.get(kind.removesuffix("s"))
@@ -98,10 +125,25 @@ def refusal_of(message: str, kind: str = "") -> Refusal:
     limit, used, requested = (_number(name, message) for name in _NUMBERS)
     project = _PROJECT.search(message) is not None
     too_large = _TOO_LARGE.search(message) is not None
+    return Refusal(dimension, window, limit, used, requested, _wait(message), project, too_large)
+
+
+def _in_other_words(said: dict[str, str], message: str) -> Refusal:
+    """Return the facts of a grammar that is a provider's own."""
+    noun = said["noun"].lower()
+    dimension: Dimension | None = Dimension.TOKENS if "token" in noun else Dimension.REQUESTS
+    window = _WINDOWS[said["unit"].lower()] if "unit" in said else int(said["seconds"]) * SECOND
+    if "concurrent" in noun or not 0 < window <= DAY:
+        dimension = None  # of what is held, or is a budget, no rate can be told
+    limit, used = (int(said[name]) if name in said else None for name in ("limit", "used"))
+    if used is None and dimension is Dimension.REQUESTS:
+        used = limit
+    return Refusal(dimension, window or None, limit, used, wait=_wait(message))
+
+
+def _wait(message: str) -> int | None:
     wait = delay_in(message)
-    if wait is not None and not 0 <= wait <= LONGEST:
-        wait = None
-    return Refusal(dimension, window, limit, used, requested, wait, project, too_large)
+    return wait if wait is not None and 0 <= wait <= LONGEST else None
 
 
 def _number(name: str, message: str) -> int | None:

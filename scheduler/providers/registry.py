@@ -1,18 +1,26 @@
 """Providers by name."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from scheduler.errors import ConfigurationError
 from scheduler.providers.anthropic import Anthropic
+from scheduler.providers.azure import Azure
 from scheduler.providers.base import Provider
 from scheduler.providers.bedrock import Bedrock
 from scheduler.providers.cohere import Cohere
+from scheduler.providers.compatible import COMPATIBLE
 from scheduler.providers.gemini import Gemini
+from scheduler.providers.gemini_openai import GeminiOpenAI
+from scheduler.providers.like_openai import LikeOpenAI
 from scheduler.providers.openai import OpenAI
 from scheduler.tokens.counter import TokenCounter
 
 PROVIDERS: Mapping[str, Callable[[TokenCounter, str | None], Provider]] = {
     "openai": OpenAI,
+    "azure": Azure,
+    "gemini-openai": GeminiOpenAI,
+    **{dialect.name: partial(LikeOpenAI, dialect) for dialect in COMPATIBLE},
     "anthropic": Anthropic,
     "gemini": Gemini,
     "cohere": Cohere,

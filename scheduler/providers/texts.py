@@ -8,11 +8,14 @@ NAME = 100
 """Characters of a code, type or request id that are kept."""
 
 # A provider masks the key that it complains about; a server that imitates one may echo it whole.
-_KEY = re.compile(r"\b(sk|sess|pk)-[A-Za-z0-9_*-]{8,}|\b(Bearer) +[^\s\"']{8,}")
+_KEY = re.compile(
+    r"\b((?:sk|csk|sess|pk|xai|pplx)-|(?:gsk|fw|gh[opsu]|github_pat|hf)_|AIza)[A-Za-z0-9_*-]{8,}"
+    r"|\b(Bearer) +[^\s\"']{8,}"
+)
 
 
 def cleaned(text: str, limit: int) -> str:
     """Return *text* with keys masked, without control characters, terminal escapes and the like, cut to *limit*."""
-    text = _KEY.sub(lambda match: f"{match[1] or match[2]}-...", text[: 4 * limit])
+    text = _KEY.sub(lambda match: f"{match[1] or 'Bearer '}...", text[: 4 * limit])
     shown = "".join(character if character.isprintable() else " " for character in text)
     return shown.strip()[:limit]

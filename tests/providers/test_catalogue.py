@@ -173,7 +173,7 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
     """An unknown tier or provider is an error that lists what is known."""
     with pytest.raises(ConfigurationError, match="known are free, 1, 2"):
         OPENAI.quotas("6")
-    with pytest.raises(ConfigurationError, match=r"known are .*openai"):
+    with pytest.raises(ConfigurationError, match=r"tiers are known of .*openai"):
         load("../../etc/passwd")
 
 

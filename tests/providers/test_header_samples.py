@@ -1,4 +1,4 @@
-"""Recorded answers: what each one means."""
+"""Recorded answers of OpenAI, and of proxies that pass them on: what each one means."""
 
 from typing import NamedTuple
 
@@ -95,11 +95,10 @@ REFUSALS: dict[int, Refused] = {
     63: Refused(Cause.OVERLOAD),
     64: Refused(Cause.RATE, 2_812, level(TOKENS, 1_000_000, 976_163, 70_716)),
     65: Refused(Cause.RATE, 20_000, level(REQUESTS, 3, 3, 1)),
-    # Groq, who copied the grammar
-    87: Refused(Cause.RATE, 578_016, level(TOKENS, 100_000, 97_050, 3_619, DAY)),
-    88: Refused(Cause.TOO_LARGE),
-    89: Refused(Cause.RATE, 4_770, level(TOKENS, 6_000, 5_034, 1_443)),
 }
+
+SILENT = frozenset({44, 71})
+"""Answers that say nothing of their buckets, or lack the level that makes a limit an observation."""
 
 
 @pytest.mark.parametrize("line", HEADERS)
@@ -141,14 +140,14 @@ def test_the_delay_is_what_the_level_implies() -> None:
 
 def test_answers_without_rate_limit_headers() -> None:
     """An answer may say nothing about its buckets, or lack the level that makes a limit an observation."""
-    for line in (44, 71):
+    for line in SILENT:
         assert read(line, 200).observations == ()
 
 
 def test_every_openai_row_has_a_stated_meaning() -> None:
     """No recorded OpenAI answer is left out of these tables."""
     rows = {line for line, sample in samples().items() if sample.provider.startswith("openai") and line < 97}
-    assert rows - HEADERS.keys() - REFUSALS.keys() == {44, 71}
+    assert rows - HEADERS.keys() - REFUSALS.keys() == SILENT
 
 
 def test_no_recorded_answer_of_any_provider_raises() -> None:
