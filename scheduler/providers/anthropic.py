@@ -56,6 +56,8 @@ _ENDPOINT = re.compile(r"/v1/(messages/count_tokens|messages/batches|messages|mo
 _TALKING = frozenset({"messages", "complete", "chat"})
 """Endpoints that draw on the limits of the model that they name; chat is what imitates OpenAI's."""
 _CACHE_COUNTS = re.compile(r"claude-3-5-haiku|claude-haiku-3-5")
+_PASSING = frozenset({Cause.RATE, Cause.RAMP})
+"""Causes that pass, whatever ``x-should-retry`` says of trying again at once."""
 _SUCCESS = range(200, 300)
 _FAILED_STREAM = 500  # as which an error within a stream counts that says nothing better of itself
 
@@ -165,6 +167,7 @@ class Anthropic:
             delay=delay,
             ignored=ignored + unusable,
             request_id=request_id or cleaned(error.request_id, NAME),
+            final=fields.get("x-should-retry") == "false" and cause not in _PASSING,
         )
 
     def read_event(self, data: bytes, *, url: str = "") -> Reading | None:

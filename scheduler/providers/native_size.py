@@ -3,16 +3,16 @@
 Their bodies have the same bones: objects in lists in objects, with texts at the leaves, and images, documents and
 recordings as base64 or by reference. One loop with a list of what is still to do takes them apart, so that no depth of
 nesting can exhaust the stack, and each piece is looked at once. Texts count by their bytes; what is no text counts as
-one of its kind, by a constant of the provider's: its size would have to be downloaded or decoded. A PNG says its size
-in its first bytes, and it is read there.
+one of its kind, by a constant of the provider's, but for pictures that are there and say how large they are.
 
 It is an estimate. What a limiter takes is known only from the answer, and there the charge is corrected.
 """
 
-import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from scheduler.tokens import picture_size
 
 _OPAQUE = frozenset(
     {
@@ -26,8 +26,6 @@ _BLOBS = frozenset({"data", "bytes"})
 _ARGUMENTS = frozenset({"input", "args", "input_schema", "inputSchema", "parameters", "response"})
 """Keys of JSON that is put before the model as it is: its keys count as its texts do."""
 _PLACES = ("source", "image_url", "imageUrl", "inlineData", "inline_data", "fileData", "file_data")
-_PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_HEAD = 32  # characters of base64 that hold the 24 bytes up to width and height
 
 
 class Media(NamedTuple):
@@ -123,19 +121,8 @@ def _image_tokens(source: Mapping[str, Any], media: Media) -> int:
     data = source.get("data", source.get("bytes"))
     if media.sized is None or not isinstance(data, str):
         return media.image
-    width, height = png_size(data)
-    return media.sized(width, height) if width and height else media.image
-
-
-def png_size(data: str) -> tuple[int, int]:
-    """Return width and height of a PNG in base64, or zeros where it is none."""
-    try:
-        head = binascii.a2b_base64(data[:_PNG_HEAD].encode("ascii"))
-    except (ValueError, UnicodeEncodeError):
-        return 0, 0
-    if not head.startswith(_PNG):
-        return 0, 0
-    return int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+    found = picture_size.size_of("data:;base64," + data)
+    return media.image if found is None else media.sized(*found)
 
 
 def _bytes(text: str) -> int:

@@ -130,6 +130,15 @@ def test_retry_after_on_a_success_is_no_order() -> None:
     assert (reading.outcome, reading.delay, reading.request_id) == (Outcome.SUCCESS, None, "req_3")
 
 
+def test_what_is_not_to_be_tried_again() -> None:
+    """x-should-retry: false makes a failure final; a rate that was reached passes all the same."""
+    told = {"x-should-retry": "false"}
+    assert read(500, error("api_error"), told).final
+    assert not read(500, error("api_error"), {"x-should-retry": "true"}).final
+    assert not read(429, error("rate_limit_error"), told).final
+    assert not read(429, error("rate_limit_error", RISING), told).final
+
+
 def test_words_are_safe_to_show() -> None:
     """Control characters and keys do not pass; the words are cut to 500 characters."""
     reading = read(

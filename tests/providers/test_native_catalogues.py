@@ -1,4 +1,4 @@
-"""What Anthropic, Google, Cohere and Amazon publish: tiers, limits and prices."""
+"""What Anthropic, Google and Cohere publish: tiers, limits and prices."""
 
 from fnmatch import fnmatchcase
 
@@ -6,9 +6,9 @@ import pytest
 
 from scheduler.core.quota import Refill
 from scheduler.providers.base import Usage
-from scheduler.providers.catalogue import Catalogue, Price, load
+from scheduler.providers.catalogue import Catalogue, Price, load, price_of
 
-NATIVE = ("anthropic", "gemini", "cohere", "bedrock")
+NATIVE = ("anthropic", "gemini", "cohere")
 ANTHROPIC, COHERE = load("anthropic"), load("cohere")
 MODELS = ("1", "2", "3", "4"), ("start", "build", "scale")
 
@@ -67,10 +67,10 @@ def test_coheres_limits(tier: str, pool: str, limits: dict[str, int]) -> None:
 
 
 def test_what_is_not_published_is_not_there() -> None:
-    """Gemini's tiers have names and no numbers; Bedrock's quotas are each account's own."""
+    """Gemini's tiers have names and no numbers; Bedrock's quotas are each account's own, and so are its prices."""
     assert load("gemini").tiers == ("free", "1", "2", "3")
     assert not load("gemini").quotas("tier2")
-    assert not load("bedrock").tiers
+    assert price_of("bedrock")("anthropic.claude-sonnet-4-5-20250929-v1:0") is None
 
 
 @pytest.mark.parametrize("name", NATIVE)
@@ -113,7 +113,6 @@ def test_higher_tiers_are_no_lower(ladder: tuple[str, ...]) -> None:
         ("gemini", "gemini-2.5-flash-lite", Price(0.1, 0.4, 0.01)),
         ("gemini", "gemini-2.5-flash-image", None),
         ("cohere", "command-a-03-2025", Price(2.5, 10)),
-        ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0", None),
     ],
 )
 def test_prices(provider: str, model: str, price: Price | None) -> None:
