@@ -227,9 +227,11 @@ class Learner:
             _set_ramp(scope, ramp)
 
     def _correct(self, reservation: Reservation, usage: Usage, now: int) -> None:
-        counted = self._provider.counted(usage)
+        """Correct what was charged by what was used; output that is not told, as by a stream left midway, stands."""
+        counted = self._provider.counted(usage, reservation.model)
+        told = _BILLED if usage.output_tokens or not reservation.charge.output_tokens else {Dimension.INPUT_TOKENS}
         for ticket in reservation.tickets:
-            if ticket.account.dimension in _BILLED:
+            if ticket.account.dimension in told:
                 ticket.account.correct(ticket, counted[ticket.account.dimension.position], now)
 
     # ---- whom an observation is about

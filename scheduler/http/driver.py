@@ -93,8 +93,8 @@ class Driver:
 
     def _request(self, job: Job) -> httpx.Request:
         headers = {"Content-Type": "application/json"}
-        if job.project is not None:
-            headers["OpenAI-Project"] = job.project
+        if job.project is not None and self._seam.provider.project_header is not None:
+            headers[self._seam.provider.project_header] = job.project
         return self._client.build_request(job.call.method, job.call.url, content=job.content, headers=headers)
 
 

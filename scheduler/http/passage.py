@@ -106,7 +106,7 @@ class Passage:
             tenant=hints.tenant or "",
             timeout=left,
             arrival=self._arrival,
-            endpoint=self.call.url,
+            endpoint=self.call.endpoint or self.call.url,
             candidates=self.call.candidates,
         )
 

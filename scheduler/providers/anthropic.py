@@ -92,7 +92,7 @@ class Anthropic:
     refusals_charged: frozenset[Dimension] = frozenset()
     growth: Growth | None = None
     """There are "acceleration limits" on sharp growth; no number of theirs is published."""
-
+    project_header: str | None = None
     idempotency_header: str | None = None
     """None is documented."""
 

@@ -145,6 +145,7 @@ class Call:
         pool: Name by which its limits are found, where that is not the model: a service tier, long context or another
             organization has limits of its own, ``MODEL@flex``, and what names no model those of its endpoint. See
             ``scheduler.providers.pools``.
+        endpoint: One of the provider's ``endpoints``, where the url is not: it may hold the model's name.
         project: Project that its headers name, or None.
         candidates: Tokens that it would be charged by each rule that is known, the one of *charge* first; empty where
             there is nothing to choose from. By told charges the engine learns which to follow.
@@ -157,6 +158,7 @@ class Call:
     input_tokens: int = 0
     stream: bool = False
     pool: str = ""
+    endpoint: str = ""
     project: str | None = None
     candidates: tuple[int, ...] = ()
 
@@ -178,6 +180,8 @@ class Provider(Protocol):
     """Dimensions in which a refused request is charged all the same."""
     growth: Growth | None
     """How fast traffic may grow whatever the limits, as the provider states it; None where it states nothing."""
+    project_header: str | None
+    """Header that names the project, where the provider has such a thing."""
     idempotency_header: str | None
     """Header that makes repeating a request harmless, where the provider takes one."""
 
@@ -220,8 +224,8 @@ class Provider(Protocol):
         """Return what the body of a successful answer says was billed, or None."""
         ...
 
-    def counted(self, usage: Usage) -> Charge:
-        """Return what the limiter takes for a usage, where charges are corrected by it."""
+    def counted(self, usage: Usage, model: str = "") -> Charge:
+        """Return what the limiter takes for a usage of *model*, where charges are corrected by it."""
         ...
 
     def authorize(self, key: str, *, project: str | None = None) -> dict[str, str]:

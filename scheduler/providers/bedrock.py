@@ -51,6 +51,10 @@ _SIDE = frozenset({"modelId", "inferenceConfig", "additionalModelRequestFields",
 _SUCCESS = range(200, 300)
 
 
+def _endpoint(verb: str) -> str:
+    return f"/model/ID/{verb}"
+
+
 class Bedrock:
     """Amazon Bedrock.
 
@@ -65,13 +69,14 @@ class Bedrock:
     """
 
     name: str = "bedrock"
-    endpoints: Collection[str] = frozenset(f"/model/ID/{verb}" for verb in _VERBS)
+    endpoints: Collection[str] = frozenset(map(_endpoint, _VERBS))
     key_variable: str = "AWS_BEARER_TOKEN_BEDROCK"
     settlement: Settlement = Settlement.CORRECTED
     refusals_charged: frozenset[Dimension] = frozenset()
     growth: Growth | None = None
     """None is stated."""
 
+    project_header: str | None = None
     idempotency_header: str | None = None
     """Invocations take none."""
 
@@ -120,7 +125,15 @@ class Bedrock:
             except InvalidRequest:
                 pass
         sent = -(-10 * size // BYTES_OF_TEN)
-        return Call(method, path, model, _charge(sent, OUTPUT), input_tokens=sent, stream=verb.endswith("stream"))
+        return Call(
+            method,
+            path,
+            model,
+            _charge(sent, OUTPUT),
+            input_tokens=sent,
+            stream=verb.endswith("stream"),
+            endpoint=_endpoint(verb),
+        )
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes | None, *, url: str = "") -> Reading:
         """Read an answer. *headers* may have names in any case; *body* is None where it was not read."""
@@ -176,7 +189,15 @@ def _described(path: str, model: str, verb: str, body: Mapping[str, Any]) -> Cal
     size = size_of(MEDIA, *said, verbatim=body.get("toolConfig"))
     sent = max(1, size.tokens(BYTES_OF_TEN))
     output = max(caps, default=OUTPUT)
-    return Call("POST", path, model, _charge(sent, output), input_tokens=sent, stream=verb.endswith("stream"))
+    return Call(
+        "POST",
+        path,
+        model,
+        _charge(sent, output),
+        input_tokens=sent,
+        stream=verb.endswith("stream"),
+        endpoint=_endpoint(verb),
+    )
 
 
 def _charge(sent: int, output: int, *, requests: int = 1) -> Charge:

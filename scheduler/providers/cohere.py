@@ -82,6 +82,7 @@ class Cohere:
     growth: Growth | None = None
     """None is stated."""
 
+    project_header: str | None = None
     idempotency_header: str | None = None
     """None is documented."""
 

@@ -67,6 +67,10 @@ _SUCCESS = range(200, 300)
 _FAILED_STREAM = 500  # as which an error within a stream counts that says nothing better of itself
 
 
+def _endpoint(verb: str) -> str:
+    return f"/v1beta/models/MODEL:{verb}"
+
+
 class Gemini:
     """The Gemini API.
 
@@ -83,13 +87,14 @@ class Gemini:
     """
 
     name: str = "gemini"
-    endpoints: Collection[str] = frozenset(f"/v1beta/models/MODEL:{method}" for method in _FIELDS)
+    endpoints: Collection[str] = frozenset(map(_endpoint, _FIELDS))
     key_variable: str = "GEMINI_API_KEY"
     settlement: Settlement = Settlement.CORRECTED
     refusals_charged: frozenset[Dimension] = frozenset()
     growth: Growth | None = None
     """None is stated."""
 
+    project_header: str | None = None
     idempotency_header: str | None = None
     """None is documented."""
 
@@ -137,7 +142,9 @@ class Gemini:
             except InvalidRequest:
                 pass
         sent = 0 if verb in _EITHER else -(-10 * size // BYTES_OF_TEN)
-        return Call(method, path, model, _charge(sent), input_tokens=sent, pool=_pool(model, verb))
+        return Call(
+            method, path, model, _charge(sent), input_tokens=sent, pool=_pool(model, verb), endpoint=_endpoint(verb)
+        )
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes | None, *, url: str = "") -> Reading:
         """Read an answer. *headers* may have names in any case; *body* is None where it was not read."""
@@ -191,7 +198,7 @@ def _described(path: str, model: str, verb: str, body: Mapping[str, Any]) -> Cal
     """
     model_named(model, "url", _KNOWN)
     if verb in _EITHER:  # free, and with a limit of requests of its own
-        return Call("POST", path, model, Charge(), pool=_pool(model, verb))
+        return Call("POST", path, model, Charge(), pool=_pool(model, verb), endpoint=_endpoint(verb))
     texts = [body.get(name) for name in _FIELDS.get(verb, ("contents", "instances"))]
     size = size_of(MEDIA, *texts, verbatim=body.get("tools"))
     sent = max(1, size.tokens(BYTES_OF_TEN))
@@ -206,6 +213,7 @@ def _described(path: str, model: str, verb: str, body: Mapping[str, Any]) -> Cal
         input_tokens=sent,
         stream=verb == "streamGenerateContent",
         pool=_pool(model, verb),
+        endpoint=_endpoint(verb),
     )
 
 

@@ -25,6 +25,6 @@ class GeminiOpenAI(LikeOpenAI):
             return super().read(status, headers, body, url=url)
         return self._google.read(status, headers, body, url=url)
 
-    def counted(self, usage: Usage) -> Charge:
+    def counted(self, usage: Usage, model: str = "") -> Charge:
         """Return what the limiter takes for a usage: the input."""
-        return self._google.counted(usage)
+        return self._google.counted(usage, model)

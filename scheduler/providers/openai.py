@@ -71,6 +71,7 @@ class OpenAI:
         self.settlement = dialect.settlement
         self.refusals_charged = dialect.refusals_charged
         self.growth = dialect.growth
+        self.project_header = dialect.project_header
         self.idempotency_header = dialect.idempotency_header
 
     def describe(self, method: str, url: str, body: Mapping[str, Any]) -> Call:
@@ -160,7 +161,7 @@ class OpenAI:
         """Return what the body of a successful answer says was billed, or None."""
         return usage_of(url, body)
 
-    def counted(self, usage: Usage) -> Charge:
+    def counted(self, usage: Usage, model: str = "") -> Charge:  # noqa: ARG002 -- every model alike
         """Return what the limiter takes for a usage."""
         sent = usage.input_tokens - usage.cached_tokens if self.dialect.cached_free else usage.input_tokens
         return Charge(0, sent + usage.output_tokens, sent, usage.output_tokens, usage.images)
