@@ -15,6 +15,8 @@ from scheduler.core.pace import START, Pace
 from scheduler.core.quota import Quota, Refill
 from scheduler.core.ticket import Ticket
 
+_HANDFUL = 8  # requests that tell nothing of a limit
+
 
 class Limited(Anchored):
     """An account's ledger under a limit that may change."""
@@ -107,14 +109,23 @@ class Limited(Anchored):
             level = (remaining + 1 - self.total + ticket.total) * bucket.scale + refilled
             bucket.put(min(bucket.level, level))
 
-    def _guess(self, ticket: Ticket, now: int) -> None:
-        """The first refusal ever, without a number: a full bucket and its refill have been spent."""
+    def _guess(self, ticket: Ticket, now: int, asked: int | None) -> bool:
+        """The first refusal ever, without a number: a full bucket and its refill have been spent. Return if it tells.
+
+        A handful of requests tells nothing of a limit: somebody's spasm would bind for minutes. Then what the server
+        has *asked* to wait does, if it has: a bucket that refills evenly brings no less than this request in that time.
+        """
         quota = self.bucket.quota
         passed = ticket.total - ticket.charged - self._bounced
         limit = max(passed * quota.window // (quota.window + now - self._began), 2 * ticket.charged, 1)
+        if passed < _HANDFUL * ticket.charged:
+            if not asked:
+                return False
+            limit = max(limit, ticket.charged * quota.window // asked)
         self.bucket = self.bucket.anew(replace(quota, amount=limit, burst=0), now, 0)
         self.known = True
         self.pace = None
+        return True
 
     def _hurry(self, sent: int, now: int) -> None:
         """Let pace and hidden window know of an answer."""

@@ -154,6 +154,7 @@ class Account(Limited):
         *,
         charged: bool = False,
         wait: int | None = None,
+        asked: int | None = None,
     ) -> bool:
         """Learn from a refusal that this bucket caused, and return whether the limit changed.
 
@@ -164,6 +165,7 @@ class Account(Limited):
             body: What it states: limit, units remaining without this request, units requested; or None.
             charged: Whether the provider charges refused requests here.
             wait: Nanoseconds after which the body says that the request would have fit, or None.
+            asked: Nanoseconds that the server asks to wait, in whatever way, or None.
         """
         bucket = self.bucket
         bucket.advance(now)
@@ -189,17 +191,22 @@ class Account(Limited):
             if not changed:
                 self._put(min(bucket.level, believed))
                 self._note_unseen(believed - bucket.level)
-        elif self.sliceable and self.roomy(ticket.charged, now):
-            self._narrow(ticket, None, (sent + now) // 2, now, None, event=event)
+        elif not self._unproven(ticket, sent, now, asked, event=event):
             return False
-        elif self.known:
-            self._suspect(ticket, sent, now, left)
-        else:
-            self._guess(ticket, now)
         if event:
             self._event(ticket, sent, now, left)
         self.cushion = self._size_cushion(now)
         return changed
+
+    def _unproven(self, ticket: Ticket, sent: int, now: int, asked: int | None, *, event: bool) -> bool:
+        """A refusal without numbers: return whether it tells of this bucket, as far as one can see."""
+        if self.sliceable and self.roomy(ticket.charged, now):
+            self._narrow(ticket, None, (sent + now) // 2, now, None, event=event)
+            return False
+        if self.known:
+            self._suspect(ticket, sent, now, ticket.charged // 2)
+            return True
+        return self._guess(ticket, now, asked)
 
     def _suspect(self, ticket: Ticket, sent: int, now: int, left: int) -> None:
         """A refusal without numbers: there were no more than *left* units, if it was this bucket that refused."""

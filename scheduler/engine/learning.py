@@ -149,7 +149,8 @@ class Learner:
                     _note_change(account, before, events)
                 continue
             wait = reading.refused.wait if reading.refused is not None else None
-            if account.refused(ticket, reservation.sent, now, culprits[account], charged=charged, wait=wait):
+            proof, asked = culprits[account], reading.delay
+            if account.refused(ticket, reservation.sent, now, proof, charged=charged, wait=wait, asked=asked):
                 _note_change(account, before, events)
         for scope in reservation.lane.scopes:
             _open_if_learned(scope)

@@ -54,7 +54,7 @@ def test_what_is_larger_than_an_unconfirmed_limit_goes_alone_from_a_full_bucket(
     second = account.charge(500, 0)
     account.answered(first, 0, 0, None, 0)
     account.release(first, 0)
-    account.refused(second, 0, SECOND, None)  # without a number: a limit is guessed
+    account.refused(second, 0, SECOND, None, asked=30 * SECOND)  # without a number: a limit is guessed
     limit = account.largest
     draws = [(account, TOKENS)]
     charge = Charge(tokens=3 * limit)

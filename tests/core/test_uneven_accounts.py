@@ -25,7 +25,7 @@ def charge(account: Account, units: int, now: int) -> Ticket:
 
 
 def refuse(account: Account, ticket: Ticket, now: int, body: tuple[int, int, int] | None = None) -> None:
-    account.refused(ticket, ticket.at, now, body)
+    account.refused(ticket, ticket.at, now, body, asked=HOUR)
     account.release(ticket, now)
 
 

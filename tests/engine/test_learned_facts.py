@@ -59,7 +59,7 @@ def test_a_guessed_limit_is_not_confirmed() -> None:
     scheduler = at_once(None)
     scheduler.admission.book.learn = True
     with scheduler.reserve_nowait("m", tokens=100) as reservation:
-        reservation.observe({}, 429, b"")
+        reservation.observe({"retry-after": "30"}, 429, b"")
     seen = bucket(scheduler)
     assert seen.limit is not None
     assert not seen.confirmed

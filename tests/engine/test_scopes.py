@@ -342,7 +342,7 @@ def test_refused_while_nothing_is_known(on_virtual_time: Run) -> None:
     """A first answer that is a refusal, with numbers or without, leaves a scope that goes on."""
 
     async def main() -> None:
-        for body, limit in ((b"", 200), (refusal(6000, 6000, 100), 6000)):  # a guess, and what was said
+        for body in (b"", refusal(6000, 6000, 100)):
             scheduler = learning()
             with scheduler.reserve_nowait("m", tokens=100) as reservation:
                 reservation.observe({}, 429, body)
@@ -350,8 +350,36 @@ def test_refused_while_nothing_is_known(on_virtual_time: Run) -> None:
                 reservation.observe(headers("tokens", 6000, 3000, "30s"))
             async with scheduler.reserve("m", tokens=100):
                 pass
-            assert _buckets(scheduler)["tpm"] == limit
+            assert _buckets(scheduler)["tpm"] == 6000
             assert is_quiet(scheduler)
+
+    on_virtual_time(main)
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "limit"),
+    [
+        (0, {}, None),  # whose spasm that was nobody knows
+        (7, {}, None),
+        (8, {}, 8),  # a full bucket has been spent, and next to no time has passed
+        (2, {"retry-after": "20"}, 3),  # one in twenty seconds
+        (2, {"retry-after-ms": "2"}, 30_000),
+        (40, {"retry-after-ms": "2"}, 40),
+    ],
+)
+def test_what_the_first_refusal_tells_of_a_limit(
+    on_virtual_time: Run, answers: int, asked: dict[str, str], limit: int | None
+) -> None:
+    """What has been spent, if that is more than a handful; else what the server asks to wait; else nothing."""
+
+    async def main() -> None:
+        scheduler = learning()
+        for _ in range(answers):
+            with scheduler.reserve_nowait("m", tokens=10) as reservation:
+                reservation.observe({})
+        with scheduler.reserve_nowait("m", tokens=10) as reservation:
+            reservation.observe(asked, 429, b"")
+        assert _buckets(scheduler)["rpm"] == limit
 
     on_virtual_time(main)
 
