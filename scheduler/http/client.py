@@ -5,12 +5,11 @@ allows it, and goes through no proxy of the environment's then. Through proxies 
 """
 
 from ipaddress import ip_address
-from urllib.request import getproxies
 
 import httpx
 
 from scheduler.errors import ConfigurationError
-from scheduler.http.shards import ShardedTransport
+from scheduler.http.inner import async_inner
 from scheduler.providers.base import Provider
 
 
@@ -29,7 +28,7 @@ def make_client(
         key: The key, or None to send none.
         timeout: Seconds that an answer may take from sending to the end of its headers, and between pieces of its
             body. Connecting may take 30 at most.
-        transport: What sends, instead of httpx's own.
+        transport: What sends, instead of our own.
         allow_plain_http: Whether a key may go over plain http to another machine.
 
     Raises:
@@ -41,10 +40,9 @@ def make_client(
     return httpx.AsyncClient(
         base_url=provider.base_url,
         headers=[(name.encode(), value.encode("latin-1")) for name, value in fields.items()],  # str must be ASCII here
-        trust_env=proxies,
         timeout=httpx.Timeout(timeout, connect=min(timeout, 30.0), pool=None),
         follow_redirects=False,
-        transport=transport or (None if proxies and getproxies() else ShardedTransport()),
+        transport=transport or async_inner(trust_env=proxies),
     )
 
 

@@ -1,0 +1,243 @@
+"""What really sends: the transports under ours, for httpx and httpx2.
+
+httpx's own pool is too dear where much is in flight (see ``shards`` and ``inner_aiohttp``). These two are drop-in
+replacements for ``httpx.AsyncHTTPTransport`` and ``httpx.HTTPTransport``, and of the same kind in httpx2:
+
+- On asyncio a plain request goes by aiohttp. What aiohttp would change on its way goes by httpx's own transport, in
+  small pools beside each other, and so does everything on trio, in threads and through proxies.
+- Proxies are found as httpx finds them: the environment is read by httpx itself. (A client that is given a transport
+  reads no environment; these do, unless told not to.)
+- One transport serves any number of event loops and threads, and any number of `asyncio.run` after another.
+"""
+
+import ssl
+import threading
+from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import anyio
+import httpx
+
+from scheduler.http.inner_aiohttp import FastWay, parcel
+from scheduler.http.inner_bodies import async_body, sync_body
+from scheduler.http.inner_loops import PerLoop
+from scheduler.http.shards import SHARD, AsyncShards, SyncShards
+
+KEEPALIVE = 30.0
+"""Seconds that an idle connection is kept."""
+
+
+def async_inner(
+    module: ModuleType = httpx,
+    *,
+    verify: ssl.SSLContext | str | bool = True,
+    cert: Any = None,
+    proxy: Any = None,
+    trust_env: bool = True,
+    max_connections: int | None = None,
+    keepalive: float = KEEPALIVE,
+) -> httpx.AsyncBaseTransport:
+    """Return an asynchronous transport.
+
+    Args:
+        module: httpx or httpx2: whose requests it takes. What it returns and raises is of that module, and so is it.
+        verify: As in httpx: a TLS context of one's own, or whether certificates are verified.
+        cert: As in httpx: a client's certificate.
+        proxy: As in httpx: a url, or *module*'s `Proxy`. Instead of those of the environment.
+        trust_env: Whether proxies and certificates are looked for in the environment, as httpx looks for them.
+        max_connections: Requests that may be in flight in one event loop; others wait, by the pool timeout. None for
+            any number: whoever admits requests has counted them.
+        keepalive: Seconds that an idle connection is kept.
+    """
+    terms = _Terms(module, _context(module, verify, cert, trust_env), proxy, trust_env, max_connections, keepalive)
+    transport: httpx.AsyncBaseTransport = _async_class(module)(terms)
+    return transport
+
+
+def sync_inner(
+    module: ModuleType = httpx,
+    *,
+    verify: ssl.SSLContext | str | bool = True,
+    cert: Any = None,
+    proxy: Any = None,
+    trust_env: bool = True,
+    max_connections: int | None = None,
+    keepalive: float = KEEPALIVE,
+) -> httpx.BaseTransport:
+    """Return a synchronous transport, for any number of threads; see ``async_inner``."""
+    terms = _Terms(module, _context(module, verify, cert, trust_env), proxy, trust_env, max_connections, keepalive)
+    transport: httpx.BaseTransport = _sync_class(module)(terms)
+    return transport
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What a transport was asked for."""
+
+    module: ModuleType
+    context: ssl.SSLContext
+    proxy: Any = field(repr=False)  # may hold a password
+    trust_env: bool
+    max_connections: int | None
+    keepalive: float
+
+    def client(self, kind: str) -> Any:
+        """Return one of httpx's own clients: a pool of its own for what goes directly, and for each proxy."""
+        limits = self.module.Limits(
+            max_connections=None, max_keepalive_connections=SHARD, keepalive_expiry=self.keepalive
+        )
+        make = getattr(self.module, kind)
+        return make(verify=self.context, proxy=self.proxy, trust_env=self.trust_env, limits=limits)
+
+
+def _context(module: ModuleType, verify: Any, cert: Any, trust_env: bool) -> ssl.SSLContext:  # noqa: FBT001 -- as it came
+    context: ssl.SSLContext = module.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
+    context.set_alpn_protocols(["http/1.1"])  # as httpx's transport sets it on every context it is given
+    return context
+
+
+class _Routed:
+    """A client of httpx as the transport that it picks for a url: directly, or by a proxy."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def transport(self, url: Any) -> Any:
+        return self._client._transport_for_url(url)  # noqa: SLF001 -- who else knows what httpx makes of NO_PROXY
+
+    def is_direct(self, url: Any) -> bool:
+        return self.transport(url) is self._client._transport  # noqa: SLF001 -- the same
+
+
+class _AsyncRouted(_Routed):
+    async def handle_async_request(self, request: Any) -> Any:
+        return await self.transport(request.url).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+class _SyncRouted(_Routed):
+    def handle_request(self, request: Any) -> Any:
+        return self.transport(request.url).handle_request(request)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class _Ways:
+    """The ways out of one event loop."""
+
+    def __init__(self, terms: _Terms, *, on_asyncio: bool) -> None:
+        self._module = terms.module
+        self._own = AsyncShards(lambda: _AsyncRouted(terms.client("AsyncClient")))
+        self._fast = FastWay(terms.module, terms.context, terms.keepalive) if on_asyncio else None
+        self._gate = None if terms.max_connections is None else anyio.Semaphore(terms.max_connections)
+
+    async def send(self, request: Any, *, direct: bool) -> Any:
+        if self._fast is not None and direct and (plain := parcel(self._module, request)) is not None:
+            return await self._fast.send(plain)
+        response, closed = await self._own.send(request)
+        response.stream = async_body(self._module)(response.stream, closed)
+        return response
+
+    async def send_in_turn(self, request: Any, *, direct: bool) -> Any:
+        """Send when there is room."""
+        if self._gate is None:
+            return await self.send(request, direct=direct)
+        seconds = request.extensions.get("timeout", {}).get("pool")
+        with anyio.move_on_after(seconds) as scope:
+            await self._gate.acquire()
+        if scope.cancelled_caught:
+            raise self._module.PoolTimeout("")
+        try:
+            response = await self.send(request, direct=direct)
+        except BaseException:
+            self._gate.release()
+            raise
+        response.stream = async_body(self._module)(response.stream, self._gate.release)
+        return response
+
+    async def aclose(self) -> None:
+        if self._fast is not None:
+            await self._fast.aclose()
+        await self._own.aclose()
+
+
+class _AsyncInner:
+    """An asynchronous transport: a set of ways out for each event loop."""
+
+    def __init__(self, terms: _Terms) -> None:
+        self._router = _Routed(terms.client("AsyncClient"))
+        self._ways = PerLoop(lambda on_asyncio: _Ways(terms, on_asyncio=on_asyncio))
+
+    async def handle_async_request(self, request: Any) -> Any:
+        ways = await self._ways.here()
+        return await ways.send_in_turn(request, direct=self._router.is_direct(request.url))
+
+    async def aclose(self) -> None:
+        await self._ways.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+
+class _SyncInner:
+    """A synchronous transport."""
+
+    def __init__(self, terms: _Terms) -> None:
+        self._module = terms.module
+        self._own = SyncShards(lambda: _SyncRouted(terms.client("Client")))
+        self._gate = None if terms.max_connections is None else threading.Semaphore(terms.max_connections)
+
+    def handle_request(self, request: Any) -> Any:
+        if self._gate is None:
+            return self._send(request)
+        if not self._gate.acquire(timeout=request.extensions.get("timeout", {}).get("pool")):
+            raise self._module.PoolTimeout("")
+        try:
+            response = self._send(request)
+        except BaseException:
+            self._gate.release()
+            raise
+        response.stream = sync_body(self._module)(response.stream, self._gate.release)
+        return response
+
+    def _send(self, request: Any) -> Any:
+        response, closed = self._own.send(request)
+        response.stream = sync_body(self._module)(response.stream, closed)
+        return response
+
+    def close(self) -> None:
+        self._own.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.close()
+
+
+@cache
+def _async_class(module: ModuleType) -> type[Any]:
+    return type("AsyncInnerTransport", (_AsyncInner, module.AsyncBaseTransport), {})
+
+
+@cache
+def _sync_class(module: ModuleType) -> type[Any]:
+    return type("InnerTransport", (_SyncInner, module.BaseTransport), {})
