@@ -20,9 +20,10 @@ from typing import Any, Self
 import anyio
 import httpx
 
-from scheduler.http.inner_aiohttp import FastWay, parcel
+from scheduler.http.inner_aiohttp import FastWay
 from scheduler.http.inner_bodies import async_body, sync_body
 from scheduler.http.inner_loops import PerLoop
+from scheduler.http.inner_parcel import parcel
 from scheduler.http.shards import SHARD, AsyncShards, SyncShards
 
 KEEPALIVE = 30.0

@@ -45,8 +45,12 @@ def parcel(module: ModuleType, request: Any) -> Parcel | None:
     content: bytes = request.content
     if timeout is None or url is None or headers is None or len(content) > LARGEST:
         return None
-    names = {name.lower() for name, _ in request.headers.raw}
+    names = [name.lower() for name, _ in request.headers.raw]
+    if names[:1] != [b"host"] or names.count(b"host") > 1:  # aiohttp puts it first, and once
+        return None
     if not _FRAMING.isdisjoint(names) or not _framed(request, names, len(content)):
+        return None
+    if len(set(names)) != len({name for name, _ in request.headers.raw}):  # of two cases of a name, aiohttp loses one
         return None
     missing = [title for name, title in _AUTOMATIC.items() if name not in names]
     return Parcel(request.method, url, headers, missing or None, content or None, timeout)
@@ -59,7 +63,7 @@ def _headers(request: Any) -> list[tuple[str, str]] | None:
         return None
 
 
-def _framed(request: Any, names: set[bytes], size: int) -> bool:
+def _framed(request: Any, names: list[bytes], size: int) -> bool:
     """Whether the request says itself how long it is, rightly, and once."""
     if b"content-length" in names:
         length: str = request.headers["content-length"]  # two would be joined by a comma
