@@ -154,6 +154,11 @@ class _Connector(aiohttp.TCPConnector):
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._module.ConnectError(_why(error)) from error
 
+    @property
+    def closed(self) -> bool:
+        """Whether there is nothing left to close: so it is where the loop is gone."""
+        return super().closed or self._loop.is_closed()
+
     def _usable(self, connection: Connection) -> asyncio.Transport | None:
         protocol, transport = connection.protocol, connection.transport
         if protocol is None or transport is None:

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import anyio
+import trustme
 
 from scheduler.http.inner import async_inner, sync_inner
 
@@ -23,6 +24,7 @@ class Asked:
     head: bytes
     body: bytes
     connection: int
+    reader: asyncio.StreamReader = field(repr=False)
     writer: asyncio.StreamWriter = field(repr=False)
 
     @property
@@ -40,6 +42,15 @@ class Asked:
 
 Answer = bytes | Callable[[Asked], Awaitable[bytes | None]]
 """What is sent for every request, or what makes it: None to close the connection."""
+
+
+async def silence(asked: Asked) -> None:
+    """Answer nothing, until the other side hangs up."""
+    await asked.reader.read()
+
+
+async def hang_up(asked: Asked) -> None:
+    """Close the connection instead of answering."""
 
 
 class Loopback:
@@ -80,12 +91,12 @@ class Loopback:
         up.set()
         await self._over.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        await asyncio.sleep(0)
-        for writer in list(self._writers):
-            writer.transport.abort()
-        await asyncio.sleep(0.01)
+        for _ in range(3):  # some may be on their way in
+            for writer in list(self._writers):
+                writer.transport.abort()
+            if serving := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(serving, timeout=5)
+            await asyncio.sleep(0.001)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with self._changed:
@@ -106,7 +117,7 @@ class Loopback:
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n"))[:-4]
-            asked = Asked(head, b"", number, writer)
+            asked = Asked(head, b"", number, reader, writer)
             asked.body = await _body(asked, reader)
             self.asked.append(asked)
             answer = self.answer if isinstance(self.answer, bytes) else await self.answer(asked)
@@ -189,3 +200,10 @@ async def read(transport: Any, request: Any) -> Seen:
 def timed(**seconds: float) -> dict[str, Any]:
     """Return the extensions of a request with these timeouts; 5 seconds for the rest."""
     return {"timeout": {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0, **seconds}}
+
+
+def server_context(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    """Return a server's TLS context, with a certificate for *name*."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
