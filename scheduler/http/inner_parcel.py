@@ -35,30 +35,43 @@ class Parcel(NamedTuple):
 
 def parcel(module: ModuleType, request: Any) -> Parcel | None:
     """Return a request of *module* as aiohttp wants it, or None where it would not arrive unchanged."""
-    if not isinstance(request.stream, module.ByteStream) or request.method not in _METHODS:
+    content = _content(module, request)
+    if content is None or len(content) > LARGEST:
         return None
-    if not _EXTENSIONS.isdisjoint(request.extensions):
-        return None
-    timeout = _timeout(request.extensions.get("timeout", {}))
-    url = _url(request.url.scheme, request.url.netloc, request.url.raw_path)
-    headers = _headers(request)
-    content: bytes = request.content
-    if timeout is None or url is None or headers is None or len(content) > LARGEST:
+    if request.method not in _METHODS or not _EXTENSIONS.isdisjoint(request.extensions):
         return None
     names = [name.lower() for name, _ in request.headers.raw]
-    if names[:1] != [b"host"] or names.count(b"host") > 1:  # aiohttp puts it first, and once
-        return None
-    if not _FRAMING.isdisjoint(names) or not _framed(request, names, len(content)):
-        return None
-    if len(set(names)) != len({name for name, _ in request.headers.raw}):  # of two cases of a name, aiohttp loses one
+    timeout = _timeout(request.extensions.get("timeout", {}))
+    url = _url(request.url.scheme, request.url.netloc, request.url.raw_path)
+    headers = _headers(request, names, len(content))
+    if timeout is None or url is None or headers is None:
         return None
     missing = [title for name, title in _AUTOMATIC.items() if name not in names]
     return Parcel(request.method, url, headers, missing or None, content or None, timeout)
 
 
-def _headers(request: Any) -> list[tuple[str, str]] | None:
+def _content(module: ModuleType, request: Any) -> bytes | None:
+    """Return a body that is whole in memory, or None."""
+    if not isinstance(request.stream, module.ByteStream):
+        return None
     try:
-        return [(name.decode("ascii"), value.decode()) for name, value in request.headers.raw]
+        content: bytes = request.content
+    except module.RequestNotRead:  # a client's second request, where it follows a redirect
+        return None
+    return content
+
+
+def _headers(request: Any, names: list[bytes], size: int) -> list[tuple[str, str]] | None:
+    """Return the headers as text, or None where aiohttp would change or misunderstand some."""
+    fields = request.headers.raw
+    if names[:1] != [b"host"] or names.count(b"host") > 1:  # aiohttp puts it first, and once
+        return None
+    if not _FRAMING.isdisjoint(names) or not _framed(request, names, size):
+        return None
+    if len(set(names)) != len({name for name, _ in fields}):  # of two cases of a name, aiohttp loses one
+        return None
+    try:
+        return [(name.decode("ascii"), value.decode()) for name, value in fields]
     except UnicodeDecodeError:  # aiohttp sends UTF-8 and nothing else
         return None
 

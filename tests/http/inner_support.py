@@ -175,7 +175,7 @@ def fetch(kind: str, module: ModuleType, request: Any, transport: Any = None, **
     options.setdefault("verify", CONTEXT)
     if kind == "threads":
         with transport or sync_inner(module, **options) as sender:
-            response = sender.handle_request(request)
+            response: Any = sender.handle_request(request)
             try:
                 return Seen(response, b"".join(response.stream))
             finally:

@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 import pytest
 import trustme
+from inner_fixtures import kind as kind, loopback as loopback, module as module, no_proxies as no_proxies  # noqa: PLC0414 -- fixtures
 from inner_support import CONTEXT, OK, Asked, Loopback, read, server_context, silence
 
 from scheduler.http.inner import async_inner, sync_inner
@@ -49,7 +50,6 @@ def test_one_run_after_another(module: ModuleType, loopback: Loopback) -> None:
         assert loopback.until(lambda: loopback.open == 0)
         assert not transport._ways._kept  # type: ignore[attr-defined]  # looks inside
         assert loopback.connections == 2 * runs - (runs > 2)  # on trio, both go the same way
-    del transport
     gc.collect()
 
 
@@ -149,12 +149,11 @@ def test_loops_closed_without_ado(module: ModuleType) -> None:
             assert len(transport._ways._kept) == 1  # type: ignore[attr-defined]  # looks inside
 
 
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])  # threads are not cancelled
 @pytest.mark.parametrize("moment", [0.0, 0.002, 0.05])
 @pytest.mark.parametrize("way", [0, 1])
 def test_cancelled_tasks(kind: str, module: ModuleType, moment: float, way: int) -> None:
     """Whether it connects, waits or reads when it is cancelled: the connection is closed, and nothing is counted."""
-    if kind == "threads":
-        pytest.skip("threads are not cancelled")
 
     async def main() -> None:
         transport = async_inner(module, verify=CONTEXT)

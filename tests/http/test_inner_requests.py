@@ -5,12 +5,14 @@ from types import ModuleType
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, reject, settings, strategies as st
-from inner_support import CONTEXT, Loopback, fetch, read
+from inner_fixtures import kind as kind, loopback as loopback, module as module, no_proxies as no_proxies  # noqa: PLC0414 -- fixtures
+from inner_support import CONTEXT, OK, Asked, Loopback, fetch, read
 
-from scheduler.http.inner import async_inner
+from scheduler.http.inner import async_inner, sync_inner
 from scheduler.http.inner_parcel import LARGEST, parcel
 
 PLAIN: dict[str, dict[str, Any]] = {
@@ -75,7 +77,9 @@ def test_requests_arrive_unchanged(module: ModuleType, loopback: Loopback, case:
 @pytest.mark.parametrize("case", [*PLAIN, *ODD])
 def test_the_way_out(module: ModuleType, case: str) -> None:
     """Plain requests go by aiohttp, odd ones do not."""
-    assert (parcel(module, request_of(module, "http://localhost:1/", (PLAIN | ODD)[case])) is not None) == (case in PLAIN)
+    assert (parcel(module, request_of(module, "http://localhost:1/", (PLAIN | ODD)[case])) is not None) == (
+        case in PLAIN
+    )
 
 
 def test_a_client_s_requests_go_by_aiohttp(module: ModuleType) -> None:
@@ -93,7 +97,7 @@ def test_bodies_in_pieces(kind: str, module: ModuleType, loopback: Loopback) -> 
 
     async def later() -> AsyncIterator[bytes]:
         for piece in pieces():
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             yield piece
 
     fetch(kind, module, module.Request("POST", loopback.url, content=pieces() if kind == "threads" else later()))
@@ -109,6 +113,30 @@ def test_files(kind: str, module: ModuleType, loopback: Loopback) -> None:
     assert content in loopback.asked[0].body
     assert b'filename="a.bin"' in loopback.asked[0].body
     assert loopback.asked[0].get(b"Content-Length") == str(len(loopback.asked[0].body)).encode()
+
+
+def test_a_redirect_that_the_client_follows(kind: str, module: ModuleType) -> None:
+    """A body is sent again where the client says so."""
+
+    async def answer(asked: Asked) -> bytes:
+        if b" /a " in asked.line:
+            return b"HTTP/1.1 307 There\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"
+        return OK
+
+    async def main() -> None:
+        transport = async_inner(module, verify=CONTEXT)
+        async with module.AsyncClient(transport=transport, follow_redirects=True) as client:
+            assert (await client.post(f"{server.url}a", json={"model": "m"})).text == "ok"
+
+    with Loopback(answer).running() as server:
+        if kind == "threads":
+            transport = sync_inner(module, verify=CONTEXT)
+            with module.Client(transport=transport, follow_redirects=True) as client:
+                assert client.post(f"{server.url}a", json={"model": "m"}).text == "ok"
+        else:
+            anyio.run(main, backend=kind)
+        assert len({asked.body for asked in server.asked}) == 1
+        assert len(server.asked) == 2
 
 
 def test_what_servers_set_is_not_kept(kind: str, module: ModuleType) -> None:
@@ -129,7 +157,9 @@ def test_a_newline_in_a_header_is_refused(module: ModuleType, loopback: Loopback
     assert not loopback.asked
 
 
-TOKEN = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_!#$%&'*+.^`|~", min_size=1, max_size=12)
+TOKEN = st.text(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_!#$%&'*+.^`|~", min_size=1, max_size=12
+)
 SPECIAL = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"}
 FIELDS = st.lists(
     st.tuples(
@@ -141,7 +171,13 @@ FIELDS = st.lists(
 PATHS = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_categories=["Cc"]), max_size=12)
 
 
-@given(fields=FIELDS, path=PATHS, query=st.just("") | PATHS.map(lambda text: f"?{text}"), body=st.binary(max_size=50), method=st.sampled_from(["GET", "POST"]))
+@given(
+    fields=FIELDS,
+    path=PATHS,
+    query=st.just("") | PATHS.map(lambda text: f"?{text}"),
+    body=st.binary(max_size=50),
+    method=st.sampled_from(["GET", "POST"]),
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_request_arrives_unchanged(
     loopback: Loopback, fields: list[tuple[str, str]], path: str, query: str, body: bytes, method: str

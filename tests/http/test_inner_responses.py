@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from inner_fixtures import kind as kind, loopback as loopback, module as module, no_proxies as no_proxies  # noqa: PLC0414 -- fixtures
 from inner_support import CONTEXT, Asked, Loopback, fetch
 
 from scheduler.http.inner import async_inner, sync_inner
@@ -119,7 +120,7 @@ def test_a_stream_left_early_takes_its_connection_along(kind: str, module: Modul
         request = module.Request("GET", server.url)
         if kind == "threads":
             with sync_inner(module, verify=CONTEXT) as transport:
-                response = transport.handle_request(request)
+                response: Any = transport.handle_request(request)
                 assert next(iter(response.stream)) == b"abc"
                 response.close()
                 assert server.until(lambda: server.open == 0)
@@ -127,7 +128,7 @@ def test_a_stream_left_early_takes_its_connection_along(kind: str, module: Modul
 
         async def main() -> None:
             async with async_inner(module, verify=CONTEXT) as transport:
-                response = await transport.handle_async_request(request)
+                response: Any = await transport.handle_async_request(request)
                 async with aclosing(response.stream.__aiter__()) as pieces:
                     assert await anext(pieces) == b"abc"
                 await response.aclose()

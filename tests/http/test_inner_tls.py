@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 import trustme
+from inner_fixtures import kind as kind, loopback as loopback, module as module, no_proxies as no_proxies  # noqa: PLC0414 -- fixtures
 from inner_support import Asked, Loopback, fetch, server_context
 
 

@@ -1,10 +1,9 @@
-"""What the tests of the HTTP seam share."""
+"""Fixtures of the tests of inner transports."""
 
 import importlib
 import os
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
 import pytest
 from inner_support import KINDS, Loopback
@@ -32,7 +31,7 @@ def loopback() -> Iterator[Loopback]:
 
 
 @pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the proxies of this machine out of the tests."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
