@@ -12,7 +12,6 @@ replacements for ``httpx.AsyncHTTPTransport`` and ``httpx.HTTPTransport``, and o
 
 import ssl
 import threading
-from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -23,8 +22,9 @@ import httpx
 from scheduler.http.inner_aiohttp import FastWay
 from scheduler.http.inner_bodies import async_body, sync_body
 from scheduler.http.inner_loops import PerLoop
+from scheduler.http.inner_own import AsyncRouted, Routed, SyncRouted, Terms, tls_context
 from scheduler.http.inner_parcel import parcel
-from scheduler.http.shards import SHARD, AsyncShards, SyncShards
+from scheduler.http.shards import AsyncShards, SyncShards
 
 KEEPALIVE = 30.0
 """Seconds that an idle connection is kept."""
@@ -52,7 +52,14 @@ def async_inner(
             any number: whoever admits requests has counted them.
         keepalive: Seconds that an idle connection is kept.
     """
-    terms = _Terms(module, _context(module, verify, cert, trust_env), proxy, trust_env, max_connections, keepalive)
+    terms = Terms(
+        module,
+        tls_context(module, verify=verify, cert=cert, trust_env=trust_env),
+        proxy,
+        trust_env,
+        max_connections,
+        keepalive,
+    )
     transport: httpx.AsyncBaseTransport = _async_class(module)(terms)
     return transport
 
@@ -68,72 +75,24 @@ def sync_inner(
     keepalive: float = KEEPALIVE,
 ) -> httpx.BaseTransport:
     """Return a synchronous transport, for any number of threads; see ``async_inner``."""
-    terms = _Terms(module, _context(module, verify, cert, trust_env), proxy, trust_env, max_connections, keepalive)
+    terms = Terms(
+        module,
+        tls_context(module, verify=verify, cert=cert, trust_env=trust_env),
+        proxy,
+        trust_env,
+        max_connections,
+        keepalive,
+    )
     transport: httpx.BaseTransport = _sync_class(module)(terms)
     return transport
-
-
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """What a transport was asked for."""
-
-    module: ModuleType
-    context: ssl.SSLContext
-    proxy: Any = field(repr=False)  # may hold a password
-    trust_env: bool
-    max_connections: int | None
-    keepalive: float
-
-    def client(self, kind: str) -> Any:
-        """Return one of httpx's own clients: a pool of its own for what goes directly, and for each proxy."""
-        limits = self.module.Limits(
-            max_connections=None, max_keepalive_connections=SHARD, keepalive_expiry=self.keepalive
-        )
-        make = getattr(self.module, kind)
-        return make(verify=self.context, proxy=self.proxy, trust_env=self.trust_env, limits=limits)
-
-
-def _context(module: ModuleType, verify: Any, cert: Any, trust_env: bool) -> ssl.SSLContext:  # noqa: FBT001 -- as it came
-    context: ssl.SSLContext = module.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
-    context.set_alpn_protocols(["http/1.1"])  # as httpx's transport sets it on every context it is given
-    return context
-
-
-class _Routed:
-    """A client of httpx as the transport that it picks for a url: directly, or by a proxy."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def transport(self, url: Any) -> Any:
-        return self._client._transport_for_url(url)  # noqa: SLF001 -- who else knows what httpx makes of NO_PROXY
-
-    def is_direct(self, url: Any) -> bool:
-        return self.transport(url) is self._client._transport  # noqa: SLF001 -- the same
-
-
-class _AsyncRouted(_Routed):
-    async def handle_async_request(self, request: Any) -> Any:
-        return await self.transport(request.url).handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-
-class _SyncRouted(_Routed):
-    def handle_request(self, request: Any) -> Any:
-        return self.transport(request.url).handle_request(request)
-
-    def close(self) -> None:
-        self._client.close()
 
 
 class _Ways:
     """The ways out of one event loop."""
 
-    def __init__(self, terms: _Terms, *, on_asyncio: bool) -> None:
+    def __init__(self, terms: Terms, *, on_asyncio: bool) -> None:
         self._module = terms.module
-        self._own = AsyncShards(lambda: _AsyncRouted(terms.client("AsyncClient")))
+        self._own = AsyncShards(lambda: AsyncRouted(terms.client("AsyncClient")))
         self._fast = FastWay(terms.module, terms.context, terms.keepalive) if on_asyncio else None
         self._gate = None if terms.max_connections is None else anyio.Semaphore(terms.max_connections)
 
@@ -170,8 +129,8 @@ class _Ways:
 class _AsyncInner:
     """An asynchronous transport: a set of ways out for each event loop."""
 
-    def __init__(self, terms: _Terms) -> None:
-        self._router = _Routed(terms.client("AsyncClient"))
+    def __init__(self, terms: Terms) -> None:
+        self._router = Routed(terms.client("AsyncClient"))
         self._ways = PerLoop(lambda on_asyncio: _Ways(terms, on_asyncio=on_asyncio))
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -196,9 +155,9 @@ class _AsyncInner:
 class _SyncInner:
     """A synchronous transport."""
 
-    def __init__(self, terms: _Terms) -> None:
+    def __init__(self, terms: Terms) -> None:
         self._module = terms.module
-        self._own = SyncShards(lambda: _SyncRouted(terms.client("Client")))
+        self._own = SyncShards(lambda: SyncRouted(terms.client("Client")))
         self._gate = None if terms.max_connections is None else threading.Semaphore(terms.max_connections)
 
     def handle_request(self, request: Any) -> Any:
