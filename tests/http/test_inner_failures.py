@@ -1,6 +1,7 @@
 """What goes wrong, told as httpx tells it: never sent, or sent and not answered."""
 
 import asyncio
+import logging
 import socket
 import time
 import traceback
@@ -198,6 +199,21 @@ def test_broken_answers(kind: str, module: ModuleType, words: bytes) -> None:
     if kind == "asyncio":
         told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
         assert KEY not in told + repr(caught.value.__context__) + repr(caught.value.__cause__)
+
+
+def test_keys_are_in_no_log(
+    kind: str, module: ModuleType, loopback: Loopback, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much is logged, of success and of failure."""
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    with caplog.at_level(logging.DEBUG), Loopback(hang_up).running() as broken:
+        fetch(kind, module, post(module, loopback.url))
+        with pytest.raises(module.TransportError):
+            fetch(kind, module, post(module, broken.url))
+        with pytest.raises(module.ConnectError):
+            fetch(kind, module, post(module, f"http://127.0.0.1:{closed_port()}/"))
+    assert len(loopback.asked) == len(broken.asked) == 1
+    assert KEY not in caplog.text
 
 
 async def twice(transport: Any, module: ModuleType, server: Loopback, between: Any) -> Any:
