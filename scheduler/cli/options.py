@@ -12,7 +12,7 @@ import httpx
 from scheduler.config import read_toml, rules_from
 from scheduler.errors import ConfigurationError
 from scheduler.facade import Limits, Scheduler
-from scheduler.http.client import check_base_url, is_loopback
+from scheduler.http.origins import check_base_url, is_loopback
 
 SPARE_FILES = 64
 """Open files that are left for other than connections."""

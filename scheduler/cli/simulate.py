@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.errors import ConfigurationError
-from scheduler.http.client import is_loopback
+from scheduler.http.origins import is_loopback
 from scheduler.simulator import Simulator, World, run as serve, world_for_tier
 
 

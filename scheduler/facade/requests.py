@@ -12,8 +12,9 @@ import httpx
 
 from scheduler.checks import encoded, header, named, nanoseconds, whole
 from scheduler.facade.configured import Configured
-from scheduler.http.client import make_client, sender
+from scheduler.http.client import client_settings
 from scheduler.http.driver import Driver, Job
+from scheduler.http.inner import async_inner
 from scheduler.http.many import Result, perform_many
 from scheduler.priority import Priority, priority_of
 
@@ -30,14 +31,12 @@ class Requests(Configured):
         if self._forked:
             self._warn_forked()
         key = self._key if self._key is not None else os.environ.get(self.provider.key_variable) or None
-        client = self._client = make_client(
-            self.provider,
-            key,
-            timeout=self._timeout,
-            transport=self._transport,
-            allow_plain_http=self._allow_plain_http,
+        settings = client_settings(
+            httpx, self.provider, key, timeout=self._timeout, allow_plain_http=self._allow_plain_http
         )
-        self._driver = Driver(self._seam, client, sender(client))
+        inner = self._transport or async_inner(httpx)
+        self._client = httpx.AsyncClient(transport=inner, **settings)
+        self._driver = Driver(self._seam, self._client, inner)
         self._closing = False
         self._group = await anyio.create_task_group().__aenter__()
         return self

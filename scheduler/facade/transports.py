@@ -152,8 +152,9 @@ class Transports(Configured):
 
     def _client_settings(self, module: ModuleType) -> dict[str, Any]:
         key = self._key if self._key is not None else os.environ.get(self.provider.key_variable) or None
-        settings = client_settings(self.provider, key, timeout=self._timeout, allow_plain_http=self._allow_plain_http)
-        return {**settings, "timeout": module.Timeout(**settings["timeout"])}
+        return client_settings(
+            module, self.provider, key, timeout=self._timeout, allow_plain_http=self._allow_plain_http
+        )
 
 
 def _httpx2() -> ModuleType:

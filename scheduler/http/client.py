@@ -1,53 +1,30 @@
-"""The HTTP client behind ``request``, ``map`` and ``scheduler run``.
+"""The HTTP clients that come with the provider's origin and key.
 
 A key goes only to the configured origin: redirects are never followed, plain http is for loopback only unless a flag
 allows it, and goes through no proxy of the environment's then. Through proxies https stays closed.
 """
 
-from ipaddress import ip_address
+from types import ModuleType
 from typing import Any
-from urllib.request import getproxies
 
-import httpx
-
-from scheduler.errors import ConfigurationError
-from scheduler.http.shards import ShardedTransport
+from scheduler.http.origins import check_base_url
 from scheduler.providers.base import Provider
 
+_CONNECTING = 30.0  # seconds that it may take at most
 
-def make_client(
-    provider: Provider,
-    key: str | None,
-    *,
-    timeout: float,
-    transport: httpx.AsyncBaseTransport | None = None,
-    allow_plain_http: bool = False,
-) -> httpx.AsyncClient:
-    """Return a client for the provider's origin.
+
+def client_settings(
+    module: ModuleType, provider: Provider, key: str | None, *, timeout: float, allow_plain_http: bool = False
+) -> dict[str, Any]:
+    """Return the arguments of a client of *module* for the provider's origin, but for its transport.
 
     Args:
+        module: httpx or httpx2.
         provider: Whose origin, and how it wants the key.
         key: The key, or None to send none.
         timeout: Seconds that an answer may take from sending to the end of its headers, and between pieces of its
             body. Connecting may take 30 at most.
-        transport: What sends, instead of httpx's own.
         allow_plain_http: Whether a key may go over plain http to another machine.
-
-    Raises:
-        ConfigurationError: If the base url is unusable, or the key would travel in the clear.
-    """
-    settings = client_settings(provider, key, timeout=timeout, allow_plain_http=allow_plain_http)
-    proxies = settings["trust_env"]
-    settings["timeout"] = httpx.Timeout(**settings["timeout"])
-    return httpx.AsyncClient(
-        **settings, transport=transport or (None if proxies and getproxies() else ShardedTransport())
-    )
-
-
-def client_settings(
-    provider: Provider, key: str | None, *, timeout: float, allow_plain_http: bool = False
-) -> dict[str, Any]:
-    """Return the arguments of a client for the provider's origin; ``timeout`` holds those of its own class.
 
     Raises:
         ConfigurationError: If the base url is unusable, or the key would travel in the clear.
@@ -57,48 +34,6 @@ def client_settings(
     return {
         "base_url": provider.base_url,
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in fields.items()],  # str must be ASCII
-        # A proxy of the environment would see a key that goes over plain http.
-        "trust_env": allow_plain_http or not provider.base_url.lower().startswith("http:"),
-        "timeout": {"timeout": timeout, "connect": min(timeout, 30.0), "pool": None},
+        "timeout": module.Timeout(timeout, connect=min(timeout, _CONNECTING), pool=None),
         "follow_redirects": False,
     }
-
-
-def sender(client: httpx.AsyncClient) -> httpx.AsyncBaseTransport:
-    """Return what sends for a client."""
-    return _Sender(client)
-
-
-class _Sender(httpx.AsyncBaseTransport):
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        transport = self._client._transport_for_url(request.url)  # noqa: SLF001 -- the proxy that it would take
-        return await transport.handle_async_request(request)
-
-
-def check_base_url(base_url: str, *, secret: bool, allow_plain_http: bool) -> None:
-    """Refuse a base url that is none, or over which a key would travel in the clear.
-
-    Raises:
-        ConfigurationError: If so.
-    """
-    try:
-        url = httpx.URL(base_url)
-    except (httpx.InvalidURL, TypeError):
-        raise ConfigurationError("this is no url", "base_url", "write http(s)://host[:port][/prefix]") from None
-    if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment or url.userinfo:
-        raise ConfigurationError("this is no usable origin", "base_url", "write http(s)://host[:port][/prefix]")
-    if url.scheme == "http" and secret and not allow_plain_http and not is_loopback(url.host):
-        raise ConfigurationError(
-            f"the key would go to {url.host} over plain http", "base_url", "use https, or allow plain http explicitly"
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine, by address or by the name ``localhost``."""
-    try:
-        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

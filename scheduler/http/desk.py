@@ -8,8 +8,8 @@ from typing import Any
 
 from scheduler.errors import ConfigurationError, InvalidRequest, SchedulerError
 from scheduler.http.bodies import LOOKED_INTO, form_fields, json_object
-from scheduler.http.client import is_loopback
 from scheduler.http.hints import PREFIX, Hints, current, hints_in
+from scheduler.http.origins import is_loopback
 from scheduler.http.passage import Passage, Seam
 
 _KEYS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie")

@@ -4,77 +4,78 @@ httpx's pool looks at every connection for every request, and for each idle one 
 a request costs 40 ms of CPU, more than a core can give at ten requests a second. A pool of 16 costs next to nothing.
 So requests are spread over pools that never hold more than 16; the first one with room takes a request, which keeps
 connections warm and lets the last pools run empty.
+
+It serves httpx and httpx2 alike, wherever aiohttp does not: on trio, in threads, through proxies, for uploads in
+pieces.
 """
 
-from collections.abc import AsyncIterator
-from types import TracebackType
-from typing import Self
-
-import anyio
-import httpx
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Generic, TypeVar
 
 SHARD = 16
 """Requests in flight that one pool takes."""
 
+Pool = TypeVar("Pool")
 
-class ShardedTransport(httpx.AsyncBaseTransport):
-    """httpx's transport over HTTP, spread over small pools."""
 
-    def __init__(self) -> None:
-        """Make the first pool when it is needed."""
-        self._tls = httpx.create_ssl_context()  # one for all: loading certificates takes 20 ms
-        self._shards: list[httpx.AsyncHTTPTransport] = []
-        self._flying: list[int] = []
+class Shards(Generic[Pool]):
+    """Pools, and how many requests each has in flight. Any thread may take and give back."""
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request by the first pool that has room."""
-        index = next((index for index, flying in enumerate(self._flying) if flying < SHARD), len(self._shards))
-        if index == len(self._shards):
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=SHARD, keepalive_expiry=30.0)
-            self._shards.append(httpx.AsyncHTTPTransport(verify=self._tls, limits=limits))
-            self._flying.append(0)
-        self._flying[index] += 1
+    def __init__(self, make: Callable[[], Pool]) -> None:
+        """Make pools by *make* as they are needed."""
+        self._make = make
+        self._lock = Lock()
+        self.pools: list[Pool] = []
+        self.flying: list[int] = []
+
+    def take(self) -> int:
+        """Return the index of the first pool with room; one more flies there until it is given back."""
+        with self._lock:
+            index = next((index for index, flying in enumerate(self.flying) if flying < SHARD), len(self.pools))
+            if index == len(self.pools):
+                self.pools.append(self._make())
+                self.flying.append(0)
+            self.flying[index] += 1
+            return index
+
+    def give_back(self, index: int) -> None:
+        """Note that one request less flies in a pool."""
+        with self._lock:
+            self.flying[index] -= 1
+
+
+class AsyncShards(Shards[Any]):
+    """Asynchronous transports of httpx or httpx2, spread."""
+
+    async def send(self, request: Any) -> tuple[Any, Callable[[], None]]:
+        """Return the response and what to call when it has been closed."""
+        index = self.take()
         try:
-            response = await self._shards[index].handle_async_request(request)
+            return await self.pools[index].handle_async_request(request), lambda: self.give_back(index)
         except BaseException:
-            self._flying[index] -= 1
+            self.give_back(index)
             raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Counted(response.stream, self._flying, index)
-        return response
 
     async def aclose(self) -> None:
         """Close every pool."""
-        with anyio.CancelScope(shield=True):
-            for shard in self._shards:
-                await shard.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        await self.aclose()
+        for pool in self.pools:
+            await pool.aclose()
 
 
-class _Counted(httpx.AsyncByteStream):
-    """A body that frees its place when it is closed."""
+class SyncShards(Shards[Any]):
+    """Synchronous transports of httpx or httpx2, spread."""
 
-    def __init__(self, inner: httpx.AsyncByteStream, flying: list[int], index: int) -> None:
-        self._inner = inner
-        self._flying = flying
-        self._index = index
-        self._closed = False
+    def send(self, request: Any) -> tuple[Any, Callable[[], None]]:
+        """Return the response and what to call when it has been closed."""
+        index = self.take()
+        try:
+            return self.pools[index].handle_request(request), lambda: self.give_back(index)
+        except BaseException:
+            self.give_back(index)
+            raise
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._inner.__aiter__()
-
-    async def aclose(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._flying[self._index] -= 1
-        await self._inner.aclose()
+    def close(self) -> None:
+        """Close every pool."""
+        for pool in self.pools:
+            pool.close()

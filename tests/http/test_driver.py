@@ -22,8 +22,8 @@ from scheduler import (
     Scheduler,
 )
 from scheduler.core.quota import Charge
-from scheduler.http.client import check_base_url
 from scheduler.http.driver import Job
+from scheduler.http.origins import check_base_url
 from scheduler.providers.base import Call
 from scheduler.simulator import FaultWindow, Simulator, World, serving
 from scheduler.testing import Recorder, run

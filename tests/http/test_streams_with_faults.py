@@ -5,8 +5,9 @@ import gc
 import json
 import tracemalloc
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import cast
 
 import anyio
 import anyio.abc
@@ -72,18 +73,18 @@ class Server:
         self.together += 1
         self.most_together = max(self.most_together, self.together)
         try:
-            return await self._stream(socket, kind)
+            return await self._stream(socket, received, kind)
         finally:
             self.together -= 1
 
-    async def _stream(self, socket: anyio.abc.ByteStream, kind: str) -> bool:
+    async def _stream(self, socket: anyio.abc.ByteStream, received: BufferedByteReceiveStream, kind: str) -> bool:
         await anyio.sleep(1.0)  # until all are there
         await socket.send(HEAD)
         for number in range(CHUNKS):
             if number == CHUNKS // 2 and kind == "disconnect":
                 return False
             if number == CHUNKS // 2 and kind == "stall":
-                await anyio.sleep(60)
+                await received.receive()  # until the client has had enough
             if number == CHUNKS // 2 and kind == "truncate":
                 break
             await socket.send(_chunk(DELTA))
@@ -118,8 +119,11 @@ async def _consume(client: httpx.AsyncClient, kind: str, seen: Counter[tuple[str
     ended = "end"
     with anyio.CancelScope() as scope:
         try:
-            async with client.stream("POST", "chat/completions", json=body) as response:
-                async for piece in response.aiter_raw():
+            async with (
+                client.stream("POST", "chat/completions", json=body) as response,
+                aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as pieces,  # trio does not close it
+            ):
+                async for piece in pieces:
                     received += piece
                     if kind == "left" and received.count(b"hello") == 2:
                         ended = "left"
@@ -150,6 +154,9 @@ def _left_over() -> Counter[str]:
 
 @pytest.mark.network
 @pytest.mark.slow
+@pytest.mark.timeout(240)
+# Generators of httpx and httpcore, which do not close them when a reader leaves a stream midway; trio complains.
+@pytest.mark.filterwarnings("ignore:Async generator 'http(x|core)[.]:ResourceWarning")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_thousand_streams_with_faults(backend: str) -> None:
     """Every stream ends for its reader and for the scheduler as it did on the wire, and nothing of it is left."""
@@ -169,14 +176,14 @@ def test_a_thousand_streams_with_faults(backend: str) -> None:
                     outcomes = {scope.name: dict(scope.outcomes) for scope in scheduler.statistics().scopes}
                     assert outcomes == {kind: {OUTCOMES[kind]: turn * expected[kind]} for kind in KINDS}
                     assert is_quiet(scheduler)
+                    gc.collect()
+                    await anyio.sleep(0.1)  # in which trio ends what httpx has left
                     assert not _left_over()
                     if turn == 1:
-                        tracemalloc.start()
                         before = tracemalloc.get_traced_memory()[0]
-                gc.collect()
                 grown = tracemalloc.get_traced_memory()[0] - before
                 tracemalloc.stop()
-                assert grown < 500 * STREAMS, f"{grown / STREAMS:.0f} bytes a stream stay"
+                assert grown < 1_000 * STREAMS, f"{grown / STREAMS:.0f} bytes a stream stay"
                 assert server.most_together > STREAMS * 0.9
                 assert server.asked == Counter({kind: 2 * number for kind, number in expected.items()})
                 usage = scheduler.statistics().usage
@@ -186,8 +193,7 @@ def test_a_thousand_streams_with_faults(backend: str) -> None:
         if backend == "asyncio":
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    with suppress(RuntimeError):
-        tracemalloc.stop()
+    tracemalloc.start()
     anyio.run(main, backend=backend)
 
 

@@ -8,7 +8,7 @@ import pytest
 from scheduler.core.quota import DAY, HOUR, MINUTE, SECOND, Charge, Dimension
 from scheduler.errors import ConfigurationError, InvalidRequest
 from scheduler.facade import Scheduler
-from scheduler.http.client import make_client
+from scheduler.http.origins import check_base_url
 from scheduler.providers.base import Cause, Observation, Provider, Reading, Settlement, Usage
 from scheduler.providers.catalogue_file import has_file
 from scheduler.providers.compatible_parts import words
@@ -401,7 +401,7 @@ def test_a_scheduler_for_each(name: str) -> None:
 def test_nothing_is_sent_without_an_address(name: str) -> None:
     """Who has no common address has to be told it before a key goes anywhere."""
     with pytest.raises(ConfigurationError) as caught:
-        make_client(named(name), "key", timeout=1)
+        check_base_url(named(name).base_url, secret=True, allow_plain_http=False)
     assert caught.value.key == "base_url"
 
 
