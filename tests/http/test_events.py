@@ -1,6 +1,7 @@
 """Listening to streams: what is told depends on the bytes alone, and nothing that a server sends can hurt."""
 
 import gzip
+import itertools
 import json
 import random
 import tracemalloc
@@ -64,11 +65,11 @@ def heard(chunks: Iterable[bytes], encoding: str = "", provider: Any = _PROVIDER
 
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
     marks = sorted({0, len(stream), *(place % (len(stream) + 1) for place in places)})
-    return [stream[begin:end] for begin, end in zip(marks, marks[1:], strict=False)]
+    return [stream[begin:end] for begin, end in itertools.pairwise(marks)]
 
 
 streams = st.builds(
-    lambda parts, tail, ends: b"".join(parts + [tail]).replace(b"\n", ends),
+    lambda parts, tail, ends: b"".join([*parts, tail]).replace(b"\n", ends),
     st.lists(st.sampled_from(EVENTS), max_size=12),
     st.sampled_from([b"", b"data: [DONE]", b"data: [DONE]\n", b'data: {"choices"', b"\r", b"\n"]),
     st.sampled_from([b"\n", b"\r\n"]),

@@ -1,5 +1,6 @@
 """What a caller says of a request, by context or by headers."""
 
+import contextlib
 import contextvars
 import math
 from typing import Any
@@ -60,8 +61,9 @@ def test_what_headers_say() -> None:
 )
 def test_hints_that_are_none(name: str, value: str) -> None:
     """What is no hint is refused with a mend, in words of bounded length."""
-    with pytest.raises((InvalidRequest, ConfigurationError)) as caught:
+    with pytest.raises(SchedulerError) as caught:
         hints_in([(f"x-scheduler-{name}", value)], NOW)
+    assert isinstance(caught.value, InvalidRequest | ConfigurationError)
     assert caught.value.mend
     assert len(str(caught.value)) < 500
 
@@ -90,12 +92,11 @@ def test_arguments_that_are_none(hint: dict[str, Any]) -> None:
 @given(st.lists(st.tuples(st.sampled_from(["priority", "tenant", "deadline", "tokens", "foo"]), st.text()), max_size=4))
 def test_any_header_is_a_hint_or_an_error_of_ours(said: list[tuple[str, str]]) -> None:
     """Nothing else is raised, whatever stands in a header."""
-    try:
+    hints = NOTHING
+    with contextlib.suppress(SchedulerError):
         hints = hints_in([(f"x-scheduler-{name}", value) for name, value in said], NOW)
-    except SchedulerError as error:
-        assert str(error)
-    else:
-        assert hints.tokens is None or 0 <= hints.tokens <= MOST_TOKENS
+    assert hints.tokens is None or 0 <= hints.tokens <= MOST_TOKENS
+    assert hints.tenant is None or hints.tenant.isprintable()
 
 
 maybe = st.none() | st.integers(0, 5)
@@ -119,8 +120,9 @@ def test_contexts_within_contexts() -> None:
     with scheduler.context(priority="batch", tenant="outer", deadline=5, tokens=3):
         with scheduler.context(priority="interactive", deadline=9):
             assert current() == Hints(Priority.INTERACTIVE, "outer", 5 * SECOND, 3)
-        with pytest.raises(ZeroDivisionError), scheduler.context(deadline=2, tenant=""):
+        with scheduler.context(deadline=2, tenant=""):
             assert current() == Hints(Priority.BATCH, "", 2 * SECOND, 3)
+        with contextlib.suppress(ZeroDivisionError), scheduler.context(deadline=1):
             raise ZeroDivisionError
         assert current().deadline == 5 * SECOND
     assert current() == NOTHING
@@ -128,9 +130,10 @@ def test_contexts_within_contexts() -> None:
 
 def test_unusable_contexts_are_refused_when_they_are_made() -> None:
     """A context that says nonsense is an error at once, and says nothing afterwards."""
-    for hints in ({"deadline": -1}, {"tokens": "many"}, {"tenant": "a\nb"}, {"priority": "x"}):
+    nonsense: list[dict[str, Any]] = [{"deadline": -1}, {"tokens": "many"}, {"tenant": "a\nb"}, {"priority": "x"}]
+    for hints in nonsense:
         with pytest.raises((InvalidRequest, ConfigurationError)):
-            Recorder().context(**hints)  # type: ignore[arg-type]  # nonsense
+            Recorder().context(**hints)
     assert current() == NOTHING
 
 
