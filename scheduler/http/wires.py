@@ -91,8 +91,8 @@ class AsyncWire(_Wire):
                     response.stream = _streams(self.module)["chained"](pieces, rest, stream)
                     return b"".join(pieces), False
         except self.broken:
-            await _aclose(stream)
             if not mend:
+                await _aclose(stream)
                 raise
         except BaseException:
             await _aclose(stream)
@@ -138,8 +138,8 @@ class SyncWire(_Wire):
                     response.stream = _streams(self.module)["chained_sync"](pieces, rest, stream)
                     return b"".join(pieces), False
         except self.broken:
-            stream.close()
             if not mend:
+                stream.close()
                 raise
         except BaseException:
             stream.close()

@@ -2,6 +2,9 @@
 
 import inspect
 import json
+import math
+import threading
+import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -10,7 +13,8 @@ import httpx
 import httpx2
 import pytest
 
-from scheduler.clock import SystemClock, pause
+from scheduler.core.quota import SECOND
+from scheduler.engine import parking
 from scheduler.http import wires
 from scheduler.testing import Recorder, run
 
@@ -76,16 +80,43 @@ class Pieces:
         self.closed += 1
 
 
+class JumpingClock:
+    """A clock for one thread, which stands still but for its sleeps."""
+
+    def __init__(self) -> None:
+        self._now = 0
+
+    def now(self) -> int:
+        return self._now
+
+    wall = now
+
+    def jump(self, seconds: float) -> None:
+        self._now += math.ceil(seconds * SECOND)
+
+    def condition(self) -> Any:
+        """Return what stands for a ``threading.Condition``: it jumps instead of waiting."""
+        clock = self
+
+        class Condition(threading.Condition):
+            def wait(self, timeout: float | None = None) -> bool:
+                assert timeout is not None, "nobody would wake this thread"
+                clock.jump(timeout)
+                return False
+
+        return Condition()
+
+
 class Kind:
     """One kind of client: of httpx or of httpx2, in a task or in a thread.
 
-    Those of threads are called from the task all the same, so that one test serves all: their scheduler goes by the
-    machine's clock, and what they wait for must be near.
+    Those of threads are called from the task all the same, so that one test serves all. Their scheduler has a clock
+    of its own, which jumps where the thread would sleep; there is one thread, so nobody else could wake it.
     """
 
     def __init__(self, module: Any, *, threaded: bool, backend: str) -> None:
         self.module, self.threaded, self.backend = module, threaded, backend
-        self.opened: list[Any] = []
+        self.clock = JumpingClock()
 
     def run(self, function: Callable[[], Awaitable[Any]]) -> None:
         """Run a test on virtual time."""
@@ -93,7 +124,7 @@ class Kind:
 
     def scheduler(self, **settings: Any) -> Recorder:
         """Return a scheduler that learns, whose model ``m`` is let through at once unless limited."""
-        clock = {"clock": SystemClock()} if self.threaded else {}
+        clock = {"clock": self.clock} if self.threaded else {}
         scheduler = Recorder(api_key=KEY, seed=1, **{"limits": {"m": OPEN, "*": OPEN}, **clock, **settings})
         scheduler.admission.book.learn = True
         return scheduler
@@ -153,7 +184,7 @@ class Kind:
     async def wait(self, seconds: float) -> None:
         """Let time pass, by the clock that the scheduler goes by."""
         if self.threaded:
-            pause(seconds)
+            self.clock.jump(seconds)
         else:
             await anyio.sleep(seconds)
 
@@ -202,7 +233,12 @@ KINDS = [
 
 
 def kind_of(param: Any, monkeypatch: pytest.MonkeyPatch) -> Kind:
-    """Return a kind; its threads do not sleep."""
+    """Return a kind; its thread does not sleep."""
     module, threaded, backend = param
-    monkeypatch.setattr(wires, "pause", lambda _: None)
-    return Kind(module, threaded=threaded, backend=backend)
+    kind = Kind(module, threaded=threaded, backend=backend)
+    if threaded:
+        monkeypatch.setattr(wires, "pause", kind.clock.jump)
+        monkeypatch.setattr(
+            parking, "threading", types.SimpleNamespace(Condition=kind.clock.condition, get_ident=threading.get_ident)
+        )
+    return kind
