@@ -115,11 +115,11 @@ class Attempts:
             message: The transport's words.
             now: The instant.
             sent: Whether the request may have reached the provider.
-            repeatable: Whether carrying it out twice does no harm.
+            repeatable: Whether sending it again may help and does no harm.
         """
         self.sent += 1
         cause = "no answer" if sent else "no connection"
-        unwanted = sent and not (repeatable and self._policy.retry_unknown)
+        unwanted = not repeatable or (sent and not self._policy.retry_unknown)
         if unwanted or self.sent >= self._policy.max_attempts:
             return Failed(RequestFailed(cause, self.sent, None, message, unknown=sent))
         delay = max(self._policy.backoff.delay(self.sent, self._chance), self._budget.withdraw(now))

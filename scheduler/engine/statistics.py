@@ -107,6 +107,8 @@ class Statistics:
         cancelled: Attempts let through and never sent.
         refusals: Attempts answered 429.
         retries: Attempts after the first.
+        resumed: Requests that an SDK sent again by itself, after it had been told that they failed: it says so of them.
+            Each is sent once. Above zero, the SDK's own retries are not set to 0.
         queued: Requests that wait.
         in_flight: Requests let through and not ended.
         usage: What the provider billed.
@@ -129,6 +131,7 @@ class Statistics:
     waits: Mapping[float, int]
     wait_sum: float
     charges: tuple[ChargeStatistics, ...] = ()
+    resumed: int = 0
 
 
 NOTHING = Statistics((), (), 0, 0, 0, 0, 0, 0, Usage(), 0.0, {float("inf"): 0}, 0.0)
@@ -153,4 +156,5 @@ def look(admission: Admission, now: int) -> Statistics:
         waits=dict(zip((*WAIT_BOUNDS, float("inf")), tally.waits, strict=True)),
         wait_sum=tally.wait_sum / SECOND,
         charges=admission.charges.look(),
+        resumed=tally.resumed,
     )

@@ -13,6 +13,7 @@ from scheduler.http.client import client_settings
 from scheduler.http.desk import Desk
 from scheduler.http.hints import hints_of, within
 from scheduler.http.inner import async_inner, sync_inner
+from scheduler.http.passage import Seam
 from scheduler.http.transport import async_transport, sync_transport
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Transports(Configured):
             tenant: Tenant of requests that say nothing else.
 
         Raises:
-            InvalidRequest: If priority or tenant are unusable.
+            InvalidRequest: If the tenant is unusable.
+            ConfigurationError: If the priority is none.
         """
         transport: httpx.AsyncBaseTransport = async_transport(
             httpx, self._desk(priority, tenant), inner or self._transport or async_inner(httpx)
@@ -148,7 +150,12 @@ class Transports(Configured):
 
     def _desk(self, priority: int | str | None, tenant: str | None) -> Desk:
         defaults = hints_of(0, priority=priority, tenant=tenant)
-        return Desk(self._seam, defaults, allow_plain_http=self._allow_plain_http)
+        return Desk(self._seam_now, defaults, allow_plain_http=self._allow_plain_http)
+
+    def _seam_now(self) -> Seam:
+        if self._forked:
+            self._warn_forked()
+        return self._seam
 
     def _client_settings(self, module: ModuleType) -> dict[str, Any]:
         key = self._key if self._key is not None else os.environ.get(self.provider.key_variable) or None

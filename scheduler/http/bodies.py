@@ -54,10 +54,10 @@ def form_fields(content_type: str, pieces: Iterable[bytes]) -> Mapping[str, Any]
 def _head(pieces: Iterable[bytes]) -> bytes:
     head = bytearray()
     for piece in pieces:
-        head += piece
-        if len(head) >= HEAD:
+        head += piece[: HEAD - len(head)]  # a piece may be a whole file
+        if len(head) == HEAD:
             break
-    return bytes(head[:HEAD])
+    return bytes(head)
 
 
 def _parts(message: bytes) -> Iterator[tuple[str, str]]:

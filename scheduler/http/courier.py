@@ -4,6 +4,8 @@ Written once: what waits and what sends is a *wire*, of a task or of a thread, o
 never suspends, so that ``blocking`` can run the same coroutines to their end without an event loop.
 """
 
+import re
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -22,6 +24,9 @@ from scheduler.providers.base import Reading, Usage
 ERROR_BODY = 1 << 20
 """Bytes of an error's body that are looked at."""
 _SUCCESS = range(200, 300)
+_UPGRADED = 101  # the connection speaks another protocol from here on, and its stream must stay open
+_OK = 200
+_JSON = re.compile(r"^\s*[\w.+-]+/(?:[\w.-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 
 Value = TypeVar("Value")
 
@@ -29,8 +34,12 @@ Value = TypeVar("Value")
 class Wire(Protocol):
     """How requests wait and are sent. Requests and responses are those of its HTTP library."""
 
+    unsendable: tuple[type[Exception], ...]
+    """What is raised where a request can be sent nowhere; of those that are never sent."""
     never_sent: tuple[type[Exception], ...]
     """What is raised where no connection was made."""
+    wrong: tuple[type[Exception], ...]
+    """What is raised where the request itself breaks the protocol, be it midway; of those that are broken."""
     broken: tuple[type[Exception], ...]
     """What is raised where a connection broke, at whatever point."""
 
@@ -44,6 +53,10 @@ class Wire(Protocol):
 
     async def send(self, request: Any) -> Any:
         """Send a request and return the response, its body unread."""
+        ...
+
+    def at_hand(self, response: Any) -> bool:
+        """Whether a body lies there in one piece: then nobody may ever ask its stream for it."""
         ...
 
     async def read(self, response: Any, most: int, *, mend: bool = False) -> tuple[bytes, bool]:
@@ -126,9 +139,11 @@ async def _attempt(passage: Passage, wire: Wire, request: Any, reservation: Rese
         passage.goes(reservation)
         response = await wire.send(request)
     except wire.never_sent as error:
-        return _silence(passage.never_sent(reservation, _words(error)), error)
+        hopeless = isinstance(error, wire.unsendable)
+        return _silence(passage.never_sent(reservation, _words(error), hopeless=hopeless), error)
     except wire.broken as error:
-        return _silence(passage.unanswered(reservation, _words(error)), error)
+        hopeless = isinstance(error, wire.wrong)
+        return _silence(passage.unanswered(reservation, _words(error), hopeless=hopeless), error)
     try:
         return await _answered(passage, wire, reservation, response), response
     except wire.broken as error:
@@ -143,16 +158,20 @@ async def _answered(passage: Passage, wire: Wire, reservation: Reservation, resp
     clock = passage.seam.admission.clock
     came, status, fields = clock.now(), response.status_code, wire.fields(response)
     encoding = fields.get("content-encoding", "")
+    if status == _UPGRADED:
+        reservation.observe(fields, _OK, at=came)
+        wire.hand_over(response, Hearing(reservation, None))
+        return Ended(response)
     if status not in _SUCCESS:
         body, _ = await wire.read(response, ERROR_BODY, mend=True)
         step = passage.refused(reservation, status, fields, wire.decoded(body, encoding) or b"", came)
         return step if isinstance(step, Again) else Ended(response, step.error)
     reservation.observe(fields, status, at=came)
-    if not _comes_bit_by_bit(passage, fields):
-        body, whole = await wire.read(response, LOOKED_INTO)
+    at_hand = wire.at_hand(response)
+    if at_hand or not _comes_bit_by_bit(passage, fields):
+        body, whole = await wire.read(response, sys.maxsize if at_hand else LOOKED_INTO)
         if whole:
-            usage = _usage(passage, fields, wire.decoded(body, encoding))
-            reservation.settle(usage=usage)
+            usage = _end(passage, reservation, fields, wire.decoded(body, encoding))
             return Ended(response, usage=usage, latency=clock.now() - reservation.sent)
     wire.hand_over(response, Hearing(reservation, _listener(passage, fields)))
     return Ended(response)
@@ -162,23 +181,30 @@ def _comes_bit_by_bit(passage: Passage, fields: Mapping[str, str]) -> bool:
     """Whether an answer is handed over as it comes: a stream, or what is not JSON and so says nothing."""
     if passage.whole:
         return False
-    kind = fields.get("content-type", "")
-    return passage.call.stream or "json" not in kind or int(_digits(fields.get("content-length"))) > LOOKED_INTO
+    one_value = _JSON.search(fields.get("content-type", "")) is not None  # and no lines of them
+    return passage.call.stream or not one_value or int(_digits(fields.get("content-length"))) > LOOKED_INTO
 
 
-def _usage(passage: Passage, fields: Mapping[str, str], body: bytes | None) -> Usage | None:
-    """Return what a whole answer says was billed."""
-    if not body or "event-stream" not in fields.get("content-type", ""):
-        return passage.seam.provider.usage(passage.call.url, body) if body else None
-    listener = Listener(_reader(passage))
-    listener.feed(body)
-    listener.close()
-    return listener.usage
+def _end(passage: Passage, reservation: Reservation, fields: Mapping[str, str], body: bytes | None) -> Usage | None:
+    """Settle a whole answer, and return what it says was billed."""
+    if body and _has_events(fields):
+        listener = Listener(_reader(passage))
+        hearing = Hearing(reservation, listener)
+        hearing.heard(body)
+        hearing.ended()
+        return listener.usage
+    usage = passage.seam.provider.usage(passage.call.url, body) if body else None
+    reservation.settle(usage=usage)
+    return usage
+
+
+def _has_events(fields: Mapping[str, str]) -> bool:
+    return "event-stream" in fields.get("content-type", "").lower()
 
 
 def _listener(passage: Passage, fields: Mapping[str, str]) -> Listener | None:
     encoding = fields.get("content-encoding", "")
-    if "event-stream" not in fields.get("content-type", "") or not understood(encoding):
+    if not _has_events(fields) or not understood(encoding):
         return None
     return Listener(_reader(passage), encoding.strip().lower())
 

@@ -3,7 +3,7 @@
 The desk knows nothing of waiting or sending. It makes of a request a passage, or turns it away with an error.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from scheduler.errors import ConfigurationError, InvalidRequest, SchedulerError
@@ -12,9 +12,11 @@ from scheduler.http.hints import PREFIX, Hints, current, hints_in
 from scheduler.http.origins import is_loopback
 from scheduler.http.passage import Passage, Seam
 
-_KEYS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie")
+_KEYS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"})
 """Headers that carry a secret."""
-_SEEN_BY_HTTP = "authorization"  # the one that httpx takes off itself where a redirect leaves the origin
+_SEEN_BY_HTTP = frozenset({"authorization", "cookie"})  # those that httpx takes off where a redirect leaves the origin
+_PARAMETERS = ("key", "api_key", "api-key", "access_token")
+"""Parameters of an address that carry one."""
 _RETRY_COUNT = "x-stainless-retry-count"
 _REDIRECTS = range(301, 309)
 
@@ -22,9 +24,15 @@ _REDIRECTS = range(301, 309)
 class Desk:
     """Receives requests for one transport."""
 
-    def __init__(self, seam: Seam, defaults: Hints, *, allow_plain_http: bool) -> None:
-        """Receive what goes through *seam*; *defaults* hold where neither headers nor context say anything."""
-        self.seam = seam
+    def __init__(self, seam: Callable[[], Seam], defaults: Hints, *, allow_plain_http: bool) -> None:
+        """Receive requests.
+
+        Args:
+            seam: Returns that through which they go now; in a forked child, another than before.
+            defaults: Hold where neither headers nor context say anything.
+            allow_plain_http: Whether a key may go over plain http to another machine.
+        """
+        self._seam = seam
         self._defaults = defaults
         self._allow_plain_http = allow_plain_http
 
@@ -38,24 +46,24 @@ class Desk:
         Raises:
             SchedulerError: If it is turned away: it carries a hint that is none, or its key would go in the clear.
         """
-        headers = request.headers
+        seam, headers = self._seam(), request.headers
         self._check_origin(request)
         own = [(name, value) for name, value in headers.items() if name.startswith(PREFIX)]
         hints = current().over(self._defaults)
         if own:
-            hints = hints_in(own, self.seam.admission.clock.now()).over(hints)
+            hints = hints_in(own, seam.admission.clock.now()).over(hints)
             request = _without(module, request)
         body, size = _looked_into(module, request)
-        call = self.seam.provider.recognise(request.method, request.url.path, headers, body, size)
+        call = seam.provider.recognise(request.method, request.url.path, headers, body, size)
         again = headers.get(_RETRY_COUNT, "0") != "0"
-        return Passage(self.seam, call, hints, resumed=again, once=not _replayable(module, request.stream)), request
+        return Passage(seam, call, hints, resumed=again, once=not _replayable(module, request.stream)), request
 
     def check_redirect(self, module: Any, request: Any, response: Any) -> SchedulerError | None:
         """Return why an answer is not handed over: it would have the client take a key to another origin."""
         location = response.headers.get("location")
         if response.status_code not in _REDIRECTS or location is None:
             return None
-        if not any(name in request.headers for name in _KEYS if name != _SEEN_BY_HTTP):
+        if not any(name in request.headers for name in _KEYS - _SEEN_BY_HTTP):
             return None
         try:
             target = request.url.join(location)
@@ -70,7 +78,7 @@ class Desk:
         url = request.url
         if url.scheme != "http" or self._allow_plain_http or is_loopback(url.host):
             return
-        if any(name in request.headers for name in _KEYS) or url.userinfo:
+        if any(name in request.headers for name in _KEYS) or url.userinfo or any(map(url.params.get, _PARAMETERS)):
             raise ConfigurationError(
                 "the key would travel over plain http", "base_url", "use https, or allow plain http explicitly"
             )
@@ -93,10 +101,10 @@ def _looked_into(module: Any, request: Any) -> tuple[Mapping[str, Any] | None, i
         return None, size
     if isinstance(request.stream, module.ByteStream):
         content = b"".join(request.stream)
-        if "json" in kind or not kind:
+        if "json" in kind.lower() or not kind:
             return json_object(content), len(content)
         return form_fields(kind, [content]), len(content)
-    if "form" in kind and _replayable(module, request.stream):
+    if "form" in kind.lower() and _replayable(module, request.stream):
         return form_fields(kind, request.stream), size
     return None, size
 

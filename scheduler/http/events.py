@@ -7,20 +7,24 @@ spends 14 ms of CPU on a stream that way, and we would spend half of that again,
 let go unparsed; only what lies after a chunk's last blank line is kept, because that event goes on in the next chunk.
 An event that has such a word is decoded by the adapter.
 
-**What bounds it**: an event of more than ``LARGEST`` bytes is not kept and says nothing. Chunks are looked at, never
-held back and never joined for the consumer.
+**What bounds it**: an event of more than ``LARGEST`` bytes is not kept and says nothing; what is compressed is let out
+in pieces. Chunks are looked at, never held back and never joined for the consumer.
 
 **The invariant**: what is told depends on the chunks' concatenation alone, wherever it was cut.
 """
 
+import contextlib
 import re
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 from scheduler.providers.base import Outcome, Reading, Usage
 
 LARGEST = 1 << 22
 """Bytes of one event that are kept: the last event of a Responses stream holds the whole answer."""
+
+_PIECE = 1 << 18  # bytes that are decompressed at a time
 
 _TELLING = re.compile(
     rb'"usage(?:Metadata)?"\s*:\s*\{'
@@ -41,11 +45,10 @@ class Listener:
     """Listens to one stream of events."""
 
     __slots__ = (
-        "_beginning",
         "_ended",
         "_read",
         "_rest",
-        "_returns",
+        "_return",
         "_skipping",
         "_unzip",
         "_worded",
@@ -62,9 +65,8 @@ class Listener:
         """
         self._read = read
         self._rest = bytearray()
-        self._returns = False  # lines end as on the teletype
+        self._return = False  # a carriage return has come, and not yet what follows it
         self._skipping = False  # the rest of an event that is too large
-        self._beginning = True
         self._worded = False
         self._ended = False
         self._unzip = None if encoding in {"", "identity"} else zlib.decompressobj(wbits=47)
@@ -80,40 +82,55 @@ class Listener:
 
     def feed(self, chunk: bytes) -> None:
         """Listen to the next bytes. Never raises."""
-        if self._unzip is not None:
-            try:
-                chunk = self._unzip.decompress(chunk, LARGEST)
-            except zlib.error:
-                chunk = b""
-        self._returns = self._returns or b"\r" in chunk
-        if chunk.endswith(b"\n\n") and not (self._rest or self._returns):  # as most servers send them
-            self._hear(chunk)
-            return
-        seen = max(0, len(self._rest) - 1)
-        self._rest += chunk
-        if self._returns:
-            self._rest, seen = self._rest.replace(b"\r\n", b"\n"), 0
-        cut = self._rest.rfind(b"\n\n", seen)
-        if cut >= 0:
-            events = bytes(self._rest[:cut])
-            del self._rest[: cut + 2]
-            self._hear(events)
-        if len(self._rest) > LARGEST:
-            self._skipping = True
-            del self._rest[:-1]
+        if self._unzip is None:
+            self._listen(chunk)
+        elif not self._unzip.eof:  # it would gather what lies behind its end
+            with contextlib.suppress(zlib.error):
+                self._decompress(chunk, self._unzip)
 
     def close(self) -> None:
         """Listen to what lies after the last blank line: there is no more."""
         self._hear(bytes(self._rest))
         self._rest.clear()
 
+    def _decompress(self, chunk: bytes, unzip: Any) -> None:
+        more = True
+        while more:
+            piece = unzip.decompress(chunk, _PIECE)
+            chunk = unzip.unconsumed_tail
+            more = len(piece) == _PIECE
+            self._listen(piece)
+
+    def _listen(self, chunk: bytes) -> None:
+        if self._return or b"\r" in chunk:
+            chunk = self._without_returns(chunk)
+        if chunk.endswith(b"\n\n") and not self._rest:  # as most servers send them
+            self._hear(chunk)
+            return
+        seen = max(0, len(self._rest) - 1)
+        self._rest += chunk
+        cut = self._rest.rfind(b"\n\n", seen)
+        if cut >= 0:
+            events = bytes(self._rest[:cut])
+            del self._rest[: cut + 2]
+            self._hear(events)
+        if len(self._rest) > LARGEST + 2:  # and a newline before and behind it
+            self._skipping = True
+            del self._rest[:-1]
+
+    def _without_returns(self, chunk: bytes) -> bytes:
+        if self._return:
+            chunk = b"\r" + chunk
+        self._return = chunk.endswith(b"\r")
+        return (chunk[:-1] if self._return else chunk).replace(b"\r\n", b"\n")
+
     def _hear(self, events: bytes) -> None:
         if self._skipping:
             self._skipping = False
             events = events.partition(b"\n\n")[2]
-        if self._beginning and b"data:" in events:
-            self._beginning = False
-            self._worded = _WORDED.search(events) is not None
+        if len(events) > LARGEST:
+            events = b"\n\n".join(event for event in events.split(b"\n\n") if len(event.strip(b"\n")) <= LARGEST)
+        self._worded = self._worded or _WORDED.search(events) is not None
         if _TELLING.search(events) is None:
             return
         for event in events.split(b"\n\n"):

@@ -82,6 +82,7 @@ def hints_of(
 
     Raises:
         InvalidRequest: If one is unusable.
+        ConfigurationError: If the priority is none.
     """
     return Hints(
         None if priority is None else _priority(priority),
@@ -96,6 +97,7 @@ def hints_in(headers: list[tuple[str, str]], now: int) -> Hints:
 
     Raises:
         InvalidRequest: If one is unknown or unusable.
+        ConfigurationError: If the priority is none.
     """
     said = {name.removeprefix(PREFIX): value for name, value in headers}
     unknown = said.keys() - set(Hints._fields)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from scheduler.core.backoff import RetryBudget
+from scheduler.core.quota import SECOND
 from scheduler.engine.admission import Admission
 from scheduler.engine.attempts import Attempts, RetryPolicy, Step
 from scheduler.engine.reservation import Reservation
 from scheduler.engine.waiter import Waiter
+from scheduler.errors import DeadlineUnattainable
 from scheduler.http.hints import NOTHING, Hints
 from scheduler.priority import Priority
 from scheduler.providers.base import Call, Outcome, Provider
@@ -43,6 +45,7 @@ class Passage:
 
     __slots__ = (
         "_arrival",
+        "_began",
         "_deadline",
         "_hints",
         "_project",
@@ -84,7 +87,7 @@ class Passage:
         self.once = once
         self.whole = whole
         policy = replace(seam.policy, max_attempts=1) if resumed or once else seam.policy
-        now = seam.admission.clock.now()
+        now = self._began = seam.admission.clock.now()
         self.attempts = Attempts(policy, seam.budget, seam.chance, now, hints.deadline)
         self._deadline = hints.deadline
         self._hints = hints
@@ -94,9 +97,16 @@ class Passage:
             seam.admission.tally.resumed += 1
 
     def turn(self) -> Waiter:
-        """Return what waits for the turn of the next attempt."""
+        """Return what waits for the turn of the next attempt.
+
+        Raises:
+            DeadlineUnattainable: If the deadline has passed.
+        """
         admission, hints = self.seam.admission, self._hints
-        left = None if self._deadline is None else max(0, self._deadline - admission.clock.now())
+        now = admission.clock.now()
+        if self._deadline is not None and now > self._deadline:
+            raise DeadlineUnattainable((now - self._began) / SECOND, None)
+        left = None if self._deadline is None else self._deadline - now
         return Waiter(
             admission,
             self.call.pool or self.call.model,
@@ -122,16 +132,17 @@ class Passage:
         if self.on_flight is not None:
             self.on_flight(False)
 
-    def never_sent(self, reservation: Reservation, words: str) -> Step:
-        """Decide what follows where no connection was made."""
+    def never_sent(self, reservation: Reservation, words: str, *, hopeless: bool = False) -> Step:
+        """Decide what follows where no connection was made; *hopeless* where none ever will."""
         reservation.cancel()
-        return self.attempts.after_silence(words, self._now(), sent=False)
+        return self.attempts.after_silence(words, self._now(), sent=False, repeatable=not hopeless)
 
-    def unanswered(self, reservation: Reservation, words: str) -> Step:
-        """Decide what follows where it was sent, and no whole answer came."""
+    def unanswered(self, reservation: Reservation, words: str, *, hopeless: bool = False) -> Step:
+        """Decide what follows where it was sent, and no whole answer came; *hopeless* where none ever will."""
         reservation.outcome = Outcome.UNKNOWN
         reservation.settle()
-        return self.attempts.after_silence(words, self._now(), sent=True, repeatable=self._repeatable)
+        repeatable = self._repeatable and not hopeless
+        return self.attempts.after_silence(words, self._now(), sent=True, repeatable=repeatable)
 
     def refused(
         self, reservation: Reservation, status: int, headers: Mapping[str, str], body: bytes, came: int

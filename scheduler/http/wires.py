@@ -5,6 +5,7 @@ module. The classes of the streams must be the module's own: its client looks.
 """
 
 import functools
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,8 @@ class _Wire:
         """Send by the transport *inner* of *module*."""
         self.module = module
         self.inner = inner
+        self.unsendable: tuple[type[Exception], ...] = (module.UnsupportedProtocol,)
+        self.wrong: tuple[type[Exception], ...] = (module.LocalProtocolError, module.StreamError)
         self.never_sent: tuple[type[Exception], ...] = (
             module.ConnectError,
             module.ConnectTimeout,
@@ -44,6 +47,10 @@ class _Wire:
             fields[name] = f"{fields[name]}, {value}" if name in fields else value
         return fields
 
+    def at_hand(self, response: Any) -> bool:
+        """Whether a body lies there in one piece."""
+        return isinstance(response.stream, self.module.ByteStream)
+
     def decoded(self, body: bytes, encoding: str) -> bytes | None:
         """Return a body without its compression, or None where nothing here understands it."""
         if understood(encoding):
@@ -52,7 +59,7 @@ class _Wire:
             return None
         try:
             content: bytes = self.module.Response(200, headers={"content-encoding": encoding}, content=body).content
-        except self.module.DecodingError:
+        except (self.module.DecodingError, ValueError):  # a ValueError where its name is none
             return None
         return content
 
@@ -84,8 +91,8 @@ class AsyncWire(_Wire):
                     response.stream = _streams(self.module)["chained"](pieces, rest, stream)
                     return b"".join(pieces), False
         except self.broken:
-            await _aclose(stream)
             if not mend:
+                await _aclose(stream)
                 raise
         except BaseException:
             await _aclose(stream)
@@ -131,8 +138,8 @@ class SyncWire(_Wire):
                     response.stream = _streams(self.module)["chained_sync"](pieces, rest, stream)
                     return b"".join(pieces), False
         except self.broken:
-            stream.close()
             if not mend:
+                stream.close()
                 raise
         except BaseException:
             stream.close()
@@ -215,15 +222,18 @@ class _Chained:
     """A body of which a part has been read."""
 
     def __init__(self, pieces: list[bytes], rest: Any, stream: Any) -> None:
-        self._pieces = pieces
+        self._pieces = deque(pieces)
         self._rest = rest
         self._stream = stream
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            yield piece
-        async for piece in self._rest:
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._pieces:
+            return self._pieces.popleft()
+        piece: bytes = await self._rest.__anext__()
+        return piece
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -233,12 +243,13 @@ class _ChainedSync:
     """The same in a thread."""
 
     def __init__(self, pieces: list[bytes], rest: Any, stream: Any) -> None:
-        self._pieces = pieces
+        self._pieces = deque(pieces)
         self._rest = rest
         self._stream = stream
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._pieces
+        while self._pieces:
+            yield self._pieces.popleft()
         yield from self._rest
 
     def close(self) -> None:

@@ -104,6 +104,7 @@ def _totals(seen: Statistics) -> Iterator[Metric]:
     yield _counter("cancelled", "Attempts let through and never sent.", seen.cancelled)
     yield _counter("refusals", "Attempts answered 429.", seen.refusals)
     yield _counter("retries", "Attempts after a request's first.", seen.retries)
+    yield _counter("sdk_retries", "Requests that an SDK sent again by itself.", seen.resumed)
     yield _counter("cost_usd", "What the billed usage costs, where prices are known.", seen.cost)
     yield _gauge("queued", "Requests that wait.", seen.queued)
     yield _gauge("in_flight", "Requests let through and not ended.", seen.in_flight)
