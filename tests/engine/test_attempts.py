@@ -53,9 +53,11 @@ def test_past_the_deadline_it_fails_at_once() -> None:
 
 
 def test_what_may_have_been_made_is_not_made_twice() -> None:
-    """A request that makes something and got no answer is not sent again; one that was never sent is."""
+    """A request that makes something and got no answer is not sent again, nor what can never be sent; others are."""
     step = attempts().after_silence("gone", 0, sent=True, repeatable=False)
     assert isinstance(step, Failed)
     assert isinstance(step.error, RequestFailed)
     assert step.error.unknown
-    assert isinstance(attempts().after_silence("gone", 0, sent=False, repeatable=False), Again)
+    assert isinstance(attempts().after_silence("nonsense", 0, sent=False, repeatable=False), Failed)
+    assert isinstance(attempts().after_silence("gone", 0, sent=False), Again)
+    assert isinstance(attempts().after_silence("gone", 0, sent=True), Again)
