@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 from scheduler.core.quota import SECOND
 from scheduler.engine.attempts import Again, Step
@@ -19,13 +20,14 @@ from scheduler.http.bodies import LOOKED_INTO, understood
 from scheduler.http.events import Listener
 from scheduler.http.hearing import Hearing
 from scheduler.http.passage import Passage
-from scheduler.providers.base import Reading, Usage
+from scheduler.providers.base import Outcome, Reading, Usage
 
 ERROR_BODY = 1 << 20
 """Bytes of an error's body that are looked at."""
 _SUCCESS = range(200, 300)
 _UPGRADED = 101  # the connection speaks another protocol from here on, and its stream must stay open
 _OK = 200
+_REFUSING = re.compile(rb'\s*\{\s*"error"\s*:\s*\{')  # a success by its status alone, as OpenRouter has them
 _JSON = re.compile(r"^\s*[\w.+-]+/(?:[\w.-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 
 Value = TypeVar("Value")
@@ -49,6 +51,10 @@ class Wire(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait out a delay."""
+        ...
+
+    def stamped(self, request: Any, name: str, value: str) -> Any:
+        """Return a request with a header, or as it is if it has one of that name."""
         ...
 
     async def send(self, request: Any) -> Any:
@@ -103,6 +109,9 @@ class Ended:
 
 async def carry(passage: Passage, wire: Wire, request: Any) -> Ended:
     """Carry a request to its end. Raises nothing but cancellation, and what is foreign to the wire."""
+    name = passage.seam.provider.idempotency_header
+    if name is not None and request.method == "POST":
+        request = wire.stamped(request, name, str(uuid4()))
     with passage.seam.admission.under_way():
         response = None
         while True:
@@ -194,6 +203,10 @@ def _end(passage: Passage, reservation: Reservation, fields: Mapping[str, str], 
         hearing.ended()
         return listener.usage
     usage = passage.seam.provider.usage(passage.call.url, body) if body else None
+    if body and _REFUSING.match(body):
+        reading = passage.seam.provider.read_event(body, url=passage.call.url)
+        if reading is not None and reading.outcome is not Outcome.SUCCESS:
+            reservation.learn(reading)
     reservation.settle(usage=usage)
     return usage
 

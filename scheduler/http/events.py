@@ -30,6 +30,7 @@ _TELLING = re.compile(
     rb'"usage(?:Metadata)?"\s*:\s*\{'
     rb'|"error"\s*:\s*[{"]|\bevent:\s*error|"type"\s*:\s*"(?:error|response\.(?:completed|failed|incomplete)|message_stop)"'
     rb'|"finish_?[rR]eason"\s*:\s*"|"message-end"|\bdata:\s*\[DONE\]'
+    rb'|"object"\s*:\s*"error"|"image_(?:generation|edit)\.completed"'
 )
 """What shows that an event may be of interest. Within a JSON string its quotes would be escaped."""
 _LAST = re.compile(

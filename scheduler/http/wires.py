@@ -39,6 +39,15 @@ class _Wire:
         )
         self.broken: tuple[type[Exception], ...] = (module.TransportError, module.StreamError)
 
+    def stamped(self, request: Any, name: str, value: str) -> Any:
+        """Return a request with a header, or as it is if it has one of that name."""
+        if name in request.headers:
+            return request
+        headers = [*request.headers.raw, (name.encode(), value.encode())]
+        return self.module.Request(
+            request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+        )
+
     def fields(self, response: Any) -> dict[str, str]:
         """Return the headers, their names in small letters; those that occur again are joined."""
         fields: dict[str, str] = {}

@@ -351,3 +351,43 @@ def test_answers_that_are_not_wanted_are_let_go(kind: Kind) -> None:
         assert is_quiet(scheduler)
 
     kind.run(main)
+
+
+def test_all_attempts_carry_one_idempotency_key_where_the_provider_takes_one(kind: Kind) -> None:
+    """Each request has its own, its attempts share it, and one that the caller gave stays; a GET needs none."""
+
+    async def main() -> None:
+        scheduler = kind.scheduler()
+        scheduler.provider.idempotency_header = "Idempotency-Key"
+        script = Script(500, completion(), 500, completion(), completion())
+        client = kind.client(scheduler, script)
+        await kind.post(client)
+        await kind.post(client, headers={"idempotency-key": "mine"}, json=chat())
+        await kind.post(client)
+        keys = [request.headers.get_list("idempotency-key") for request in script.sent]
+        assert all(len(each) == 1 for each in keys)
+        first, again, mine, mine_again, last = (each[0] for each in keys)
+        assert (mine, mine_again) == ("mine", "mine")
+        assert first == again != last
+        assert {request.content for request in script.sent} == {script.sent[0].content}
+        await here(client.get(MODELS))
+        assert "idempotency-key" not in script.sent[-1].headers
+
+    kind.run(main)
+
+
+def test_an_error_in_an_answer_of_status_200_is_counted_as_what_it_is(kind: Kind) -> None:
+    """It is handed over as it came, and not sent again: who gave it took it for an answer."""
+
+    async def main() -> None:
+        scheduler = kind.scheduler()
+        error = {"error": {"message": "Provider returned error", "code": 502}}
+        script = Script(error)
+        response = await kind.post(kind.client(scheduler, script))
+        assert (response.status_code, response.json()) == (200, error)
+        assert len(script.sent) == 1
+        outcomes = {scope.name: dict(scope.outcomes) for scope in scheduler.statistics().scopes}
+        assert outcomes == {"m": {"failed": 1}}
+        assert is_quiet(scheduler)
+
+    kind.run(main)
