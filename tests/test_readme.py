@@ -14,8 +14,8 @@ PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 @pytest.mark.network
 def test_the_embedding_example_runs_as_it_stands_and_is_under_twenty_lines() -> None:
-    """The first example runs against the simulator, is never refused, and is as short as it claims."""
-    example = PYTHON[0]
+    """The example runs against the simulator, is never refused, and is as short as it claims."""
+    example = next(example for example in PYTHON if "anyio.run" in example)
     assert sum(1 for line in example.splitlines() if line.strip()) < 20
     ran = subprocess.run(  # noqa: S603 -- our own example
         [sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, timeout=50, check=False
@@ -26,7 +26,7 @@ def test_the_embedding_example_runs_as_it_stands_and_is_under_twenty_lines() -> 
 
 def test_every_other_example_is_python() -> None:
     """The shorter examples compile, inside the coroutine that they stand in."""
-    for example in PYTHON[1:]:
+    for example in PYTHON:
         body = "".join(f"    {line}\n" for line in example.splitlines())
         compile(f"async def example():\n{body}", "README.md", "exec")
 
