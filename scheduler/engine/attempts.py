@@ -42,6 +42,8 @@ from scheduler.providers.base import Cause, Outcome, Reading
 
 _FINAL = {Cause.TOO_LARGE, Cause.LIMIT_ZERO, Cause.AUTH, Cause.BAD_REQUEST}
 
+_MAY_BE_DONE = {Cause.SERVER, Cause.TIMEOUT}
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -94,10 +96,19 @@ class Attempts:
         self.sent = 0
         budget.deposit(now)
 
-    def after(self, reading: Reading, status: int, now: int) -> Step:
-        """Decide what follows an answer that is not a success."""
+    def after(self, reading: Reading, status: int, now: int, *, repeatable: bool = True) -> Step:
+        """Decide what follows an answer that is not a success.
+
+        Args:
+            reading: What it means.
+            status: Its HTTP status.
+            now: The instant.
+            repeatable: Whether carrying it out twice does no harm: a fault may have come after all else.
+        """
         self.sent += 1
         final = self._final(reading, status)
+        if final is None and not repeatable and reading.cause in _MAY_BE_DONE:
+            final = self._exhausted(reading, status)
         if final is not None:
             return Failed(final)
         if self.sent >= self._policy.max_attempts:

@@ -12,7 +12,18 @@ from scheduler.http.hints import PREFIX, Hints, current, hints_in
 from scheduler.http.origins import is_loopback
 from scheduler.http.passage import Passage, Seam
 
-_KEYS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"})
+_KEYS = frozenset(
+    [
+        "authorization",
+        "proxy-authorization",
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "cookie",
+        "ocp-apim-subscription-key",
+        "cf-aig-authorization",
+    ]
+)
 """Headers that carry a secret."""
 _SEEN_BY_HTTP = frozenset({"authorization", "cookie"})  # those that httpx takes off where a redirect leaves the origin
 _PARAMETERS = ("key", "api_key", "api-key", "access_token")
@@ -35,6 +46,7 @@ class Desk:
         self._seam = seam
         self._defaults = defaults
         self._allow_plain_http = allow_plain_http
+        self._keys = _KEYS | {name.lower() for name in seam().provider.authorize("key")}
 
     def receive(self, module: Any, request: Any) -> tuple[Passage, Any]:
         """Return a request's passage, and the request as it is to be sent.
@@ -63,7 +75,7 @@ class Desk:
         location = response.headers.get("location")
         if response.status_code not in _REDIRECTS or location is None:
             return None
-        if not any(name in request.headers for name in _KEYS - _SEEN_BY_HTTP):
+        if not any(name in request.headers for name in self._keys - _SEEN_BY_HTTP):
             return None
         try:
             target = request.url.join(location)
@@ -78,7 +90,7 @@ class Desk:
         url = request.url
         if url.scheme != "http" or self._allow_plain_http or is_loopback(url.host):
             return
-        if any(name in request.headers for name in _KEYS) or url.userinfo or any(map(url.params.get, _PARAMETERS)):
+        if any(name in request.headers for name in self._keys) or url.userinfo or any(map(url.params.get, _PARAMETERS)):
             raise ConfigurationError(
                 "the key would travel over plain http", "base_url", "use https, or allow plain http explicitly"
             )

@@ -18,6 +18,7 @@ from scheduler.http.hints import NOTHING, Hints
 from scheduler.priority import Priority
 from scheduler.providers.base import Call, Outcome, Provider
 
+_FAULTS = 500  # the first status of a fault at the provider
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
@@ -141,7 +142,7 @@ class Passage:
         """Decide what follows where it was sent, and no whole answer came; *hopeless* where none ever will."""
         reservation.outcome = Outcome.UNKNOWN
         reservation.settle()
-        repeatable = self._repeatable and not hopeless
+        repeatable = self.repeatable and not hopeless
         return self.attempts.after_silence(words, self._now(), sent=True, repeatable=repeatable)
 
     def refused(
@@ -150,12 +151,16 @@ class Passage:
         """Decide what follows an answer that is no success."""
         reading = reservation.observe(headers, status, body, at=came)
         reservation.settle()
-        return self.attempts.after(reading, status, self._now())
+        return self.attempts.after(reading, status, self._now(), repeatable=self.repeatable)
+
+    def tried(self, status: int) -> bool:
+        """Whether an error of that status was tried as often as anyone may; else its sender may know better."""
+        return not self.once and (self.repeatable or status < _FAULTS)
 
     @property
-    def _repeatable(self) -> bool:
+    def repeatable(self) -> bool:
         """Whether carrying it out twice makes nothing that was meant to be made once."""
-        return bool(self.call.model) or self.call.method in _HARMLESS
+        return not self.call.makes and (bool(self.call.model) or self.call.method in _HARMLESS)
 
     def _now(self) -> int:
         return self.seam.admission.clock.now()

@@ -38,7 +38,7 @@ async def _handle(module: Any, desk: Desk, wire: Wire, request: Any) -> Any:
     if ended.ours:
         assert ended.error is not None
         return local_answer(module, ended.error)
-    if ended.error is not None and not passage.once:
+    if ended.error is not None and passage.tried(ended.response.status_code):
         mark_final(ended.response, ended.error)
     redirected = desk.check_redirect(module, request, ended.response)
     if redirected is not None:

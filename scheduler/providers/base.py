@@ -147,6 +147,7 @@ class Call:
             ``scheduler.providers.pools``.
         endpoint: One of the provider's ``endpoints``, where the url is not: it may hold the model's name.
         project: Project that its headers name, or None.
+        makes: Whether it makes something that must not be made twice, though it names a model.
         candidates: Tokens that it would be charged by each rule that is known, the one of *charge* first; empty where
             there is nothing to choose from. By told charges the engine learns which to follow.
     """
@@ -160,6 +161,7 @@ class Call:
     pool: str = ""
     endpoint: str = ""
     project: str | None = None
+    makes: bool = False
     candidates: tuple[int, ...] = ()
 
 

@@ -15,7 +15,7 @@ from scheduler.providers.catalogue import long_context_over
 from scheduler.providers.compatible import OPENAI
 from scheduler.providers.dialect import Dialect
 from scheduler.providers.headers import lowered
-from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, candidates_of
+from scheduler.providers.openai_charge import ChargeFacts, ChargeRule, Endpoint, candidates_of
 from scheduler.providers.openai_content import (
     CONVERSATIONS,
     PAINTING,
@@ -96,6 +96,7 @@ class OpenAI:
             input_tokens=tokens,
             stream=body.get("stream") is True,
             pool=self._pool(model, "", body.get("service_tier"), tokens, ""),
+            makes=endpoint is Endpoint.VIDEOS or body.get("background") is True,
             candidates=candidates,
         )
 
@@ -135,6 +136,7 @@ class OpenAI:
             stream=known.get("stream") in _STREAMED,
             pool=self._pool(model, route.pool, known.get("service_tier"), tokens, organization),
             project=project,
+            makes=endpoint is Endpoint.VIDEOS or known.get("background") is True,
             candidates=candidates,
         )
 

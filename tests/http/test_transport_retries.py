@@ -391,3 +391,29 @@ def test_an_error_in_an_answer_of_status_200_is_counted_as_what_it_is(kind: Kind
         assert is_quiet(scheduler)
 
     kind.run(main)
+
+
+@pytest.mark.parametrize(
+    ("url", "body"),
+    [
+        (BATCHES, {"input_file_id": "f"}),
+        ("https://provider.example/v1/videos", {"model": "m", "prompt": "a film"}),
+        ("https://provider.example/v1/responses", {"model": "m", "input": "hi", "background": True}),
+    ],
+)
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_what_a_fault_may_have_left_made_is_not_made_again(
+    kind: Kind, url: str, body: dict[str, Any], status: int
+) -> None:
+    """A fault may strike after all else was done; whether to begin anew is the sender's to say. A refusal is none."""
+
+    async def main() -> None:
+        scheduler = kind.scheduler()
+        script = Script(429, status, completion())
+        response = await kind.post(kind.client(scheduler, script), url, json=body)
+        assert response.status_code == status
+        assert "x-should-retry" not in response.headers
+        assert len(script.sent) == 2
+        assert is_quiet(scheduler)
+
+    kind.run(main)
