@@ -21,7 +21,10 @@ before into `ConnectError` and `ConnectTimeout`; what comes after is `ReadTimeou
 `RemoteProtocolError`, and is never tried again here. Idle connections that the server has closed meanwhile, or spoken
 on unasked, are thrown away before one is given.
 
-One difference stays: the read timeout runs while nobody reads the body, too, as long as nothing comes.
+Four differences stay. A server that reads not even a small body is a read timeout, not a write timeout: the connection
+has taken the body. The read timeout runs while nobody reads the body, too, as long as nothing comes. The connect
+timeout is for all of connecting; httpx takes it once for the socket and once for TLS. And what a server says beyond the
+end of an answer, in the same breath, spoils the answer; httpx only closes the connection.
 """
 
 import asyncio
