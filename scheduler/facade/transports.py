@@ -95,31 +95,31 @@ class Transports(Configured):
         """Return an ``httpx.AsyncClient`` over this scheduler, with the provider's origin, key and a long timeout.
 
         Args:
-            settings: Arguments of the client that count before these.
+            settings: Arguments of the client that count before these; headers are added to these.
 
         Raises:
             ConfigurationError: If the base url is unusable, or the key would travel in the clear.
         """
-        return httpx.AsyncClient(**{"transport": self.transport(), **self._client_settings(httpx), **settings})
+        settings["transport"] = settings.get("transport") or self.transport()
+        return httpx.AsyncClient(**self._client_settings(httpx, settings))
 
     def client2(self, **settings: Any) -> "httpx2.AsyncClient":
         """Return an ``httpx2.AsyncClient``. See ``client``."""
         module = _httpx2()
-        client: httpx2.AsyncClient = module.AsyncClient(
-            **{"transport": self.transport2(), **self._client_settings(module), **settings}
-        )
+        settings["transport"] = settings.get("transport") or self.transport2()
+        client: httpx2.AsyncClient = module.AsyncClient(**self._client_settings(module, settings))
         return client
 
     def sync_client(self, **settings: Any) -> httpx.Client:
         """Return an ``httpx.Client``, for any number of threads. See ``client``."""
-        return httpx.Client(**{"transport": self.sync_transport(), **self._client_settings(httpx), **settings})
+        settings["transport"] = settings.get("transport") or self.sync_transport()
+        return httpx.Client(**self._client_settings(httpx, settings))
 
     def sync_client2(self, **settings: Any) -> "httpx2.Client":
         """Return an ``httpx2.Client``, for any number of threads. See ``client``."""
         module = _httpx2()
-        client: httpx2.Client = module.Client(
-            **{"transport": self.sync_transport2(), **self._client_settings(module), **settings}
-        )
+        settings["transport"] = settings.get("transport") or self.sync_transport2()
+        client: httpx2.Client = module.Client(**self._client_settings(module, settings))
         return client
 
     def context(
@@ -157,11 +157,14 @@ class Transports(Configured):
             self._warn_forked()
         return self._seam
 
-    def _client_settings(self, module: ModuleType) -> dict[str, Any]:
+    def _client_settings(self, module: ModuleType, given: dict[str, Any]) -> dict[str, Any]:
         key = self._key if self._key is not None else os.environ.get(self.provider.key_variable) or None
-        return client_settings(
+        settings = client_settings(
             module, self.provider, key, timeout=self._timeout, allow_plain_http=self._allow_plain_http
         )
+        headers = module.Headers(settings["headers"])
+        headers.update(given.get("headers"))
+        return {**settings, **given, "headers": headers}
 
 
 def _httpx2() -> ModuleType:

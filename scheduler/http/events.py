@@ -26,18 +26,20 @@ LARGEST = 1 << 22
 
 _PIECE = 1 << 18  # bytes that are decompressed at a time
 
-_TELLING = re.compile(
-    rb'"usage(?:Metadata)?"\s*:\s*\{'
-    rb'|"error"\s*:\s*[{"]|\bevent:\s*error|"type"\s*:\s*"(?:error|response\.(?:completed|failed|incomplete)|message_stop)"'
-    rb'|"finish_?[rR]eason"\s*:\s*"|"message-end"|\bdata:\s*\[DONE\]'
-    rb'|"object"\s*:\s*"error"|"image_(?:generation|edit)\.completed"'
+_TELLING = re.compile(  # begins with one character, which is looked for ten times as fast as one of several
+    rb'"(?:usage(?:Metadata)?"\s*:\s*\{'
+    rb'|error"\s*:\s*[{"]'
+    rb'|type"\s*:\s*"(?:error|response\.(?:completed|failed|incomplete)|message_stop)"'
+    rb'|finish_?[rR]eason"\s*:\s*"'
+    rb'|object"\s*:\s*"error"'
+    rb'|message-end"|image_(?:generation|edit)\.completed")'
 )
 """What shows that an event may be of interest. Within a JSON string its quotes would be escaped."""
+_DONE = b"[DONE]"
 _LAST = re.compile(
-    rb'\[DONE\]|"finish_?[rR]eason"\s*:\s*"|"message_stop"|"message-end"'
-    rb'|"type"\s*:\s*"response\.(?:completed|failed|incomplete)"'
+    rb'"(?:finish_?[rR]eason"\s*:\s*"|message_stop"|message-end"|type"\s*:\s*"response\.(?:completed|failed|incomplete)")'
 )
-"""What shows that a stream has come to its end."""
+"""What shows, beside ``_DONE`` alone, that a stream has come to its end."""
 _WORDED = re.compile(rb'"chat\.completion\.chunk"|"response\.created"|"message_start"')
 """What begins the streams that say so when they end."""
 
@@ -132,16 +134,16 @@ class Listener:
         if len(events) > LARGEST:
             events = b"\n\n".join(event for event in events.split(b"\n\n") if len(event.strip(b"\n")) <= LARGEST)
         self._worded = self._worded or _WORDED.search(events) is not None
-        if _TELLING.search(events) is None:
+        if not _tells(events):
             return
         for event in events.split(b"\n\n"):
-            if _TELLING.search(event) is not None:
+            if _tells(event):
                 self._understand(event)
 
     def _understand(self, event: bytes) -> None:
         lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
         data = b"\n".join(lines)
-        self._ended = self._ended or _LAST.search(data) is not None
+        self._ended = self._ended or data.strip() == _DONE or _LAST.search(data) is not None
         reading = self._read(data)
         if reading is None:
             return
@@ -149,3 +151,10 @@ class Listener:
             self.usage = Usage(*map(max, reading.usage, self.usage or Usage()))
         if reading.outcome is not Outcome.SUCCESS and self.failure is None:
             self.failure = reading
+
+
+def _tells(events: bytes) -> bool:
+    """Whether something in events may be of interest."""
+    if _DONE in events or b"event: error" in events or b"event:error" in events:
+        return True
+    return _TELLING.search(events) is not None

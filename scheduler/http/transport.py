@@ -34,7 +34,10 @@ async def _handle(module: Any, desk: Desk, wire: Wire, request: Any) -> Any:
         return local_answer(module, error)
     ended = await carry(passage, wire, request)
     if ended.raised is not None:
-        raise ended.raised
+        try:
+            raise ended.raised
+        finally:
+            del ended  # an error that its own traceback holds on to would keep the request until a collection
     if ended.ours:
         assert ended.error is not None
         return local_answer(module, ended.error)

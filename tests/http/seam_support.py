@@ -51,15 +51,16 @@ STREAM = [chunk("a"), chunk("b"), chunk("", "stop"), event({"choices": [], "usag
 class Pieces:
     """A body that comes in pieces, for tasks and for threads; an exception among them is raised."""
 
-    def __init__(self, pieces: list[bytes | Exception]) -> None:
-        self.left = list(pieces)
+    def __init__(self, pieces: list[Any]) -> None:
+        self.left: list[Any] = list(pieces)
         self.closed = 0
 
     def _next(self) -> bytes:
         piece = self.left.pop(0)
-        if isinstance(piece, Exception):
+        if isinstance(piece, BaseException):
             raise piece
-        return piece
+        taken: bytes = piece
+        return taken
 
     def __iter__(self) -> Iterator[bytes]:
         while self.left:
@@ -125,7 +126,7 @@ class Kind:
     def scheduler(self, **settings: Any) -> Recorder:
         """Return a scheduler that learns, whose model ``m`` is let through at once unless limited."""
         clock = {"clock": self.clock} if self.threaded else {}
-        scheduler = Recorder(api_key=KEY, seed=1, **{"limits": {"m": OPEN, "*": OPEN}, **clock, **settings})
+        scheduler = Recorder(**{"api_key": KEY, "seed": 1, "limits": {"m": OPEN, "*": OPEN}, **clock, **settings})
         scheduler.admission.book.learn = True
         return scheduler
 

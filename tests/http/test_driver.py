@@ -321,6 +321,37 @@ def test_a_body_that_breaks(backend: str, status: int) -> None:
     run(main, backend=backend)
 
 
+def test_a_body_that_is_packed_wrongly() -> None:
+    """A success whose body is not compressed as it says is no answer; on trio httpx's own generators warn."""
+
+    async def main() -> None:
+        def handle(_: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
+
+        async with against(handle, limits={"m": {"rpm": 6000}}) as scheduler:
+            with pytest.raises(RequestFailed) as caught:
+                await scheduler.request("POST", CHAT, json=chat())
+            assert (caught.value.cause, caught.value.unknown) == ("no answer", True)
+            assert scheduler.statistics().in_flight == 0
+
+    run(main)
+
+
+def test_a_cut_stream_is_failed(backend: str) -> None:
+    """A stream that is read whole and lacks its end is handed over, and counted as failed."""
+    cut = b'data: {"object": "chat.completion.chunk", "choices": []}\n\n'
+
+    async def main() -> None:
+        def handle(_: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=httpx.ByteStream(cut))
+
+        async with against(handle, limits={"m": {"rpm": 6000}}) as scheduler:
+            assert (await scheduler.request("POST", CHAT, json=chat(stream=True))).content == cut
+            assert scheduler.statistics().scopes[0].outcomes == {"failed": 1}
+
+    run(main, backend=backend)
+
+
 def test_an_endless_error_body_is_read_in_part() -> None:
     """Of a refusal's body a megabyte is read at most; on trio httpx's own generators warn when they are left."""
 

@@ -124,6 +124,26 @@ def test_what_a_chat_stream_tells() -> None:
     assert heard([delta(), DONE])[2]
 
 
+def test_words_in_an_answer_end_no_stream() -> None:
+    """An answer may speak of streams' ends, errors and usages; these are its words, and the stream has not ended."""
+    words = 'data: [DONE] [DONE] event: error {"error": {"message": "x"}} "finish_reason": "stop" {"usage": {"a": 1}}'
+    assert heard([delta(words)]) == (None, None, False)
+    assert heard([delta(words), b"data:[DONE]\n\n"]) == (None, None, True)
+
+
+def test_an_error_by_its_name_alone() -> None:
+    """An event that is named an error is read, whatever its data is like."""
+    seen: list[bytes] = []
+
+    class Noting:
+        def read_event(self, data: bytes) -> Reading | None:
+            seen.append(data)
+            return None
+
+    heard([b"event: error\ndata: x\n\n", b"event:error\ndata: y\n\n", b"event: ping\ndata: z\n\n"], provider=Noting())
+    assert seen == [b"x", b"y"]
+
+
 def test_what_a_responses_stream_tells() -> None:
     """Of the Responses endpoint the last event tells the usage and the end."""
     begun = data({"type": "response.created", "response": {"usage": None}}, "response.created")

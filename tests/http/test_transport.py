@@ -2,16 +2,19 @@
 
 import gzip
 import json
+import sys
 import zlib
 from typing import Any
 
 import anyio
 import httpx
+import httpx2
 import pytest
 from quiet import is_quiet
 from seam_support import CHAT, KINDS, OPEN, STREAM, Kind, chat, completion, here, kind_of, noted
 
-from scheduler import DeadlineUnattainable, InvalidRequest, Priority
+from scheduler import ConfigurationError, DeadlineUnattainable, InvalidRequest, Priority
+from scheduler.http.courier import blocking
 from scheduler.http.hints import current
 from scheduler.providers.base import Usage
 from scheduler.simulator import Simulator, World
@@ -409,3 +412,71 @@ def test_a_transport_is_left_with_its_client(kind: Kind) -> None:
         assert done == ["closed"] * 2
 
     kind.run(main)
+
+
+def test_ready_made_clients(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that the scheduler makes knows origin, key and timeout; what it is given comes in addition."""
+    sent: list[Any] = []
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
+
+    async def main() -> None:
+        name = {True: "sync_client", False: "client"}[kind.threaded] + ("2" if kind.module is httpx2 else "")
+        for key, expected in (("sk-given", "sk-given"), (None, "sk-of-the-environment")):
+            scheduler = kind.scheduler(api_key=key, base_url="https://other.example/v1", timeout=77)
+            transport = kind.client(scheduler, noted(sent, completion()))._transport
+            client = getattr(scheduler, name)(transport=transport, headers={"x-other": "1"})
+            assert isinstance(client, kind.module.Client if kind.threaded else kind.module.AsyncClient)
+            assert (client.timeout.read, client.timeout.connect, client.timeout.pool) == (77, 30, None)
+            assert not client.follow_redirects
+            assert (await kind.post(client, "/v1/chat/completions")).status_code == 200
+            assert sent[-1].url == "https://other.example/v1/chat/completions"
+            assert sent[-1].headers["authorization"] == f"Bearer {expected}"
+            assert sent[-1].headers["x-other"] == "1"
+            await kind.close(client)
+        closed = getattr(kind.scheduler(base_url="http://127.0.0.1:9"), name)(timeout=3)
+        assert (closed.timeout.read, closed.base_url) == (3, "http://127.0.0.1:9")
+        await kind.close(closed)
+        scheduler = kind.scheduler(api_key="sk-given", base_url="http://other.example")
+        with pytest.raises(ConfigurationError) as caught:
+            getattr(scheduler, name)()
+        assert "sk-given" not in str(caught.value)
+
+    kind.run(main)
+
+
+def test_httpx2_is_an_extra(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where httpx2 is not installed, what needs it says what to install."""
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    for make in ("transport2", "sync_transport2", "client2", "sync_client2"):
+        with pytest.raises(ConfigurationError, match="httpx2 is not installed") as caught:
+            getattr(kind.scheduler(), make)()
+        assert "httpx2" in caught.value.mend
+
+
+def test_a_transport_of_the_scheduler_is_used() -> None:
+    """Without another, what sends is what the scheduler was given."""
+    sent: list[Any] = []
+    kind = Kind(httpx, threaded=False, backend="asyncio")
+
+    async def main() -> None:
+        scheduler = kind.scheduler(transport=kind.inner(noted(sent, completion())))
+        async with scheduler.client() as client:
+            await kind.post(client)
+        assert len(sent) == 1
+
+    kind.run(main)
+
+
+def test_a_wire_never_suspends_a_thread() -> None:
+    """What a thread runs to its end may not wait for an event loop; it says so instead of losing a request."""
+    with pytest.raises(RuntimeError, match="suspended"):
+        blocking(_suspending())
+
+
+class _Once:
+    def __await__(self) -> Any:
+        yield
+
+
+async def _suspending() -> None:
+    await _Once()

@@ -1,6 +1,8 @@
 """Under a transport only the scheduler tries again: what, how often, and what becomes of the charge."""
 
+import gc
 import io
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -135,6 +137,30 @@ def test_no_answer_at_all(kind: Kind) -> None:
         seen = scheduler.statistics().scopes[0]
         assert (seen.outcomes, seen.buckets[0].level) == ({"unknown": 3}, 97)
         assert is_quiet(scheduler)
+
+    kind.run(main)
+
+
+def test_an_error_is_forgotten_with_its_request(kind: Kind) -> None:
+    """An exception that was dealt with holds on to nothing: the next collection may be far away."""
+
+    async def main() -> None:
+        scheduler = kind.scheduler(max_attempts=2)
+
+        def handle(_: Any) -> Any:
+            raise kind.module.ReadError("x")
+
+        client = kind.client(scheduler, handle)
+        seen: list[Any] = []
+        gc.disable()
+        try:
+            try:
+                await kind.post(client)
+            except kind.module.ReadError as error:
+                seen.append(weakref.ref(error))
+            assert seen[0]() is None
+        finally:
+            gc.enable()
 
     kind.run(main)
 

@@ -377,6 +377,39 @@ def test_a_compressed_error_is_understood(kind: Kind) -> None:
     kind.run(main)
 
 
+@pytest.mark.parametrize(("status", "outcome"), [(200, "success"), (500, "unknown")])
+def test_a_reader_that_is_interrupted(kind: Kind, status: int, outcome: str) -> None:
+    """An interrupt in the middle of a body that we read closes it; a success was one, of whomever had enough of it."""
+
+    async def main() -> None:
+        scheduler = kind.scheduler()
+        body = kind.pieces([b"{", KeyboardInterrupt()])
+        answer = kind.module.Response(status, headers={"content-type": "application/json"}, stream=body)
+        with pytest.raises(KeyboardInterrupt):
+            await kind.post(kind.client(scheduler, lambda _: answer))
+        assert body.closed == 1
+        assert outcomes(scheduler) == {outcome: 1}
+        assert is_quiet(scheduler)
+
+    kind.run(main)
+
+
+def test_packed_errors_that_nobody_bounds(kind: Kind) -> None:
+    """Of a large body in a compression that nothing here bounds, nothing is unpacked."""
+
+    async def main() -> None:
+        scheduler = kind.scheduler()
+        body = b"x" * 3_000_000
+        headers = {"content-encoding": "br", "content-type": "application/json"}
+        for status in (200, 400):
+            answer = kind.module.Response(status, headers=headers, stream=kind.pieces([body]))
+            response = await kind.stream(kind.client(scheduler, lambda _, answer=answer: answer), json=chat())
+            assert b"".join(await kind.read(response)) == body
+        assert is_quiet(scheduler)
+
+    kind.run(main)
+
+
 def test_words_of_the_answer_are_heard_and_not_kept() -> None:
     """What listens to a stream keeps none of it."""
     kind = Kind(__import__("httpx"), threaded=False, backend="asyncio")
