@@ -2,7 +2,8 @@
 
 The naive version hands every request to httpx's own pool. That pool looks at all its connections for each request: at
 500 in flight a request costs 2 (httpx2) to 20 ms (httpx) of CPU, most of it looking. aiohttp keeps a queue of idle
-connections for each origin and parses in C; the same request costs 0.3 to 0.4 ms, at 50 in flight and at 1,000.
+connections for each origin and parses in C; the same request costs 0.37 to 0.46 ms, at 500 in flight and at 1,000, of
+which 0.1 is the client's (`benchmarks/transports.py`).
 
 What breaks is all that the two mean differently. aiohttp adds headers, keeps cookies, decompresses, asks again by
 itself, rewrites urls, and waits for ever for a server that does not read. And the published bridges (httpx-aiohttp 0.2,

@@ -82,6 +82,13 @@ def test_the_way_out(module: ModuleType, case: str) -> None:
     )
 
 
+@pytest.mark.parametrize("lengths", [["3"], ["1", "1"], ["01"], ["-1"]])
+def test_lengths_that_are_wrong(module: ModuleType, lengths: list[str]) -> None:
+    """A request that says something else than its length is left to httpx, which refuses it."""
+    fields = [("Host", "localhost"), *(("Content-Length", length) for length in lengths)]
+    assert parcel(module, module.Request("POST", "http://localhost:1/", content=b"x", headers=fields)) is None
+
+
 def test_a_client_s_requests_go_by_aiohttp(module: ModuleType) -> None:
     """What clients add themselves (headers, timeouts) keeps nothing from the fast way."""
     request = module.Client().build_request("POST", "https://api.example.com/v1/chat/completions", json={"model": "m"})
