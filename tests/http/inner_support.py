@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -64,6 +65,7 @@ class Loopback:
         self.port = 0
         self._tls = tls
         self._writers: set[asyncio.StreamWriter] = set()
+        self._all: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
         self._changed = threading.Condition()
         self._loop: asyncio.AbstractEventLoop
 
@@ -90,13 +92,15 @@ class Loopback:
         self.port = server.sockets[0].getsockname()[1]
         up.set()
         await self._over.wait()
-        server.close()
-        for _ in range(3):  # some may be on their way in
-            for writer in list(self._writers):
+        for listening in server.sockets:
+            self._loop.remove_reader(listening.fileno())  # who is on his way in would be lost by a close now
+        for _ in range(3):  # some may be on their way in, and some have not quite gone
+            for writer in list(self._all):
                 writer.transport.abort()
             if serving := asyncio.all_tasks() - {asyncio.current_task()}:
                 await asyncio.wait(serving, timeout=5)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.005)
+        server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with self._changed:
@@ -104,6 +108,7 @@ class Loopback:
             self.open += 1
         number = self.connections
         self._writers.add(writer)
+        self._all.add(writer)
         try:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
                 await self._requests(reader, writer, number)
