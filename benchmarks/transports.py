@@ -3,6 +3,7 @@
     python benchmarks/transports.py            about 25 minutes; medians of rounds
     python benchmarks/transports.py --quick    one round at 50 and 500 in flight, about 4 minutes
     python benchmarks/transports.py --save     and write benchmarks/results/transports.json
+    python benchmarks/transports.py "openai own" "openai scheduler"    only these
 
 Method: a server in a process of its own answers with a small chat completion, after a delay that keeps as many requests
 in flight as the column says (0.3 s at 50, 0.6 s at 500, 1 s at 1,000; give or take half). A client in another process
@@ -11,7 +12,8 @@ then the CPU of the whole client process (user and system, all threads) is taken
 requests. Every cell has a fresh process, and rounds go through all cells in turn, so that whatever else the machine
 does meets all of them: read the ratios. Plain http over loopback: TLS would add the same to each.
 
-`ours` is `scheduler.http.inner`; `shards` is what it uses where aiohttp cannot serve; `nothing` is the client over a
+`scheduler` is the whole scheduler, which admits each request and learns from its answer; `ours` is what sends for it,
+`scheduler.http.inner`, alone; `shards` is what it uses where aiohttp cannot serve; `nothing` is the client over a
 transport that only waits: what no transport can undercut. `threads` are synchronous clients, one shared by all.
 Needs what it compares, where it is to be compared: httpx2 openai httpx-aiohttp h2 pyreqwest.
 """
@@ -28,28 +30,35 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from scheduler import Scheduler
 from scheduler.http.inner import async_inner, sync_inner
 from scheduler.http.inner_bodies import async_body
 from scheduler.http.inner_own import AsyncRouted, Terms
 from scheduler.http.shards import AsyncShards
 
-BODY = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "What is the answer?"}], "max_tokens": 50}
+MODEL = "gpt-5-mini"
+BODY = {"model": MODEL, "messages": [{"role": "user", "content": "What is the answer?"}], "max_tokens": 50}
 DELAY = {50: 300, 500: 600, 1000: 1000}  # milliseconds
 WAVES = {50: 16, 500: 3, 1000: 2}
 LIBRARIES = ("httpx", "httpx2")
 CONTENDERS = [
-    *(f"{library} {way}" for library in LIBRARIES for way in ("own", "http2", "shards", "bridge", "ours", "nothing")),
+    *(
+        f"{library} {way}"
+        for library in LIBRARIES
+        for way in ("own", "http2", "shards", "bridge", "ours", "scheduler", "nothing")
+    ),
     "aiohttp",
     "pyreqwest",
     "openai own",
     "openai bridge",
     "openai ours",
+    "openai scheduler",
     "openai nothing",
 ]
 TOO_SLOW = {("httpx own", 1000), ("httpx http2", 1000)}  # minutes each: the cost of looking grows with the square
@@ -62,6 +71,7 @@ STREAMS = [
     "aiohttp",
     "openai own",
     "openai ours",
+    "openai scheduler",
 ]
 THREADS = [f"{library} {way}" for library in LIBRARIES for way in ("own", "ours")]
 PACKAGES = ("aiohttp", "h2", "httpx", "httpx-aiohttp", "httpx2", "openai", "pyreqwest")
@@ -118,9 +128,16 @@ def transport_of(module: ModuleType, way: str, server: Server) -> Any:
         "http2": lambda: module.AsyncHTTPTransport(limits=limits, http1=False, http2=True),
         "shards": lambda: Sharded(module),
         "ours": lambda: async_inner(module),
+        "scheduler": lambda: scheduled(module),
         "nothing": lambda: nothing(module, server),
     }
     return makers[way]()
+
+
+def scheduled(module: ModuleType) -> Any:
+    """Return the transport of a scheduler whose limits hold nobody back."""
+    scheduler = Scheduler(limits={MODEL: {"rpm": 100_000_000, "tpm": 10_000_000_000}})
+    return scheduler.transport() if module.__name__ == "httpx" else scheduler.transport2()
 
 
 def httpx_client(library: str, way: str, server: Server, *, stream: bool) -> Send:
@@ -149,6 +166,7 @@ def openai_client(way: str, server: Server, *, stream: bool) -> Send:
         "own": lambda: None,
         "bridge": openai.DefaultAioHttpClient,
         "ours": lambda: module.AsyncClient(transport=async_inner(module)),
+        "scheduler": lambda: module.AsyncClient(transport=scheduled(module)),
         "nothing": lambda: module.AsyncClient(transport=nothing(module, server)),
     }
     client = makers[way]()
@@ -277,9 +295,9 @@ def apart(kind: str, name: str, in_flight: int, ports: str) -> float | None:
 # ---- all of them
 
 
-def measure(rounds: int, columns: list[int]) -> dict[tuple[str, str, int], list[float]]:
-    """Go through all cells, *rounds* times."""
-    plan = [
+def measure(rounds: int, columns: list[int], named: Collection[str]) -> dict[tuple[str, str, int], list[float]]:
+    """Go through the cells of those that are *named*, *rounds* times."""
+    cells = [
         *(
             ("requests", name, in_flight)
             for name in CONTENDERS
@@ -289,6 +307,7 @@ def measure(rounds: int, columns: list[int]) -> dict[tuple[str, str, int], list[
         *(("streams", name, 50) for name in STREAMS),
         *(("threads", name, in_flight) for name in THREADS for in_flight in columns if in_flight <= 500),
     ]
+    plan = [what for what in cells if what[1] in named]
     command = [sys.executable, str(Path(__file__).with_name("transports_server.py"))]
     found: dict[tuple[str, str, int], list[float]] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -341,6 +360,10 @@ def save(found: dict[tuple[str, str, int], list[float]], rounds: int) -> None:
     ]
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "note": "shared with others: read ratios"}
     path = Path(__file__).with_name("results") / "transports.json"
+    if path.exists():  # others' rows stay as they were measured
+        here = {(row["kind"], row["contender"], row["in_flight"]) for row in rows}
+        before = json.loads(path.read_text())["rows"]
+        rows = [row for row in before if (row["kind"], row["contender"], row["in_flight"]) not in here] + rows
     content = {"machine": machine, "versions": versions, "rounds": rounds, "rows": rows}
     path.write_text(json.dumps(content, indent=1) + "\n")
 
@@ -348,6 +371,7 @@ def save(found: dict[tuple[str, str, int], list[float]], rounds: int) -> None:
 def main() -> None:
     """Measure, print, and save if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("contenders", nargs="*", help="names; all by default")
     parser.add_argument("--quick", action="store_true", help="one round at 50 and 500")
     parser.add_argument("--save", action="store_true", help="write the results beside this file")
     parser.add_argument("--rounds", type=int, default=3)
@@ -357,9 +381,10 @@ def main() -> None:
         kind, name, in_flight, ports = options.cell
         print("us", cell(kind, name, int(in_flight), ports), flush=True)
         os._exit(0)  # nothing is closed, so that nothing is measured that closes
+    named = options.contenders or [*CONTENDERS, *STREAMS, *THREADS]
     rounds = 1 if options.quick else options.rounds
     columns = [50, 500] if options.quick else [50, 500, 1000]
-    found = measure(rounds, columns)
+    found = measure(rounds, columns, named)
     table(found, columns)
     if options.save:
         save(found, rounds)
