@@ -302,12 +302,18 @@ def _rule_for(rules: Sequence[Rule], pool: str) -> Rule | None:
 
 
 def _match(rules: Sequence[Rule], model: str) -> Rule | None:
-    """Return the most particular rule: an exact name before a pattern, a longer pattern before a shorter one."""
+    """Return the most particular rule: an exact name before a pattern, a longer pattern before a shorter one.
+
+    What names no model draws on no model's limits: the pool of an endpoint, ``/files``, is matched by names that begin
+    as it does.
+    """
     family = _SNAPSHOT.sub("", model)  # a dated snapshot draws on its model's limits, in every variant
     best: tuple[bool, int] | None = None
     found = None
     for rule in rules:
         for name in rule.models:
+            if model.startswith("/") and not name.startswith("/"):
+                continue
             exact = name in {model, family}
             if exact or fnmatchcase(model, name):
                 rank = (exact, len(name))

@@ -110,7 +110,7 @@ class Passage:
         left = None if self._deadline is None else self._deadline - now
         return Waiter(
             admission,
-            self.call.pool or self.call.model,
+            self._pool,
             self._project,
             self.call.charge,
             Priority.NORMAL if hints.priority is None else hints.priority,
@@ -120,6 +120,12 @@ class Passage:
             endpoint=self.call.endpoint or self.call.url,
             candidates=self.call.candidates,
         )
+
+    @property
+    def _pool(self) -> str:
+        """Whose limits it draws on: its model's, or those of its endpoint, which is told from a model by a slash."""
+        call = self.call
+        return (call.pool or call.model) if call.model else f"/{call.pool}"
 
     def goes(self, reservation: Reservation) -> None:
         """Note that an attempt is being sent."""

@@ -168,3 +168,13 @@ def test_more_organizations_than_anyone_has_are_learned(monkeypatch: pytest.Monk
     scope_of(scheduler, "gpt-5@org-a")
     scope_of(scheduler, "gpt-5@org-b")
     assert [scope.configured for scope in scheduler.admission.book] == [True, False]
+
+
+def test_what_names_no_model_draws_on_no_models_limits() -> None:
+    """Limits for all the rest are for the rest of the models; an endpoint's own are named with its slash."""
+    limits = {"gpt-5": {"rpm": 500}, "*": {"rpm": 60}, "/files": {"rpm": 30}, "/vector_stores/*": {"rpm": 300}}
+    scheduler = learning(limits=limits)
+    assert scope_of(scheduler, "/models") == ["/models"]
+    assert scope_of(scheduler, "/files") == ["/files"]
+    assert scope_of(scheduler, "/vector_stores/vs_1") == ["/vector_stores/*"]
+    assert scope_of(scheduler, "o3") == ["*"]
