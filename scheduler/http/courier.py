@@ -125,7 +125,10 @@ async def carry(passage: Passage, wire: Wire, request: Any) -> Ended:
                 reservation.leave(error)
                 raise
             if isinstance(ended, Ended):
-                return ended
+                try:
+                    return ended
+                finally:
+                    del ended  # which may hold an error whose traceback holds this frame
             if response is not None:
                 await wire.close(response)
             passage.returns()
