@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test slow coverage lint types clean
+.PHONY: demo test slow sdks coverage lint types clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; try make PYTHON=python3.12")'
@@ -21,9 +21,12 @@ test: $(VENV)/ready  ## the default test suite
 slow: $(VENV)/ready  ## the tests that take more than a few seconds
 	$(VENV)/bin/python -m pytest -m slow -n 2
 
+sdks: $(VENV)/ready  ## real SDKs, each in an environment that it can live in, made once beneath .sdks
+	$(VENV)/bin/python tests/sdks/matrix.py
+
 # Tests of whole processes are left out: what they run cannot be seen from here.
 coverage: $(VENV)/ready  ## all branches of core/, engine/ and stores/
-	$(VENV)/bin/coverage run -m pytest -q -m "not slow" --ignore tests/end_to_end --ignore tests/cli --ignore tests/simulator
+	$(VENV)/bin/coverage run -m pytest -q -m "not slow" --ignore tests/end_to_end --ignore tests/cli --ignore tests/simulator --ignore tests/sdks
 	$(VENV)/bin/coverage report --include 'scheduler/core/*,scheduler/engine/*' --fail-under 100
 	$(VENV)/bin/coverage report --format total
 
