@@ -140,6 +140,9 @@ def scheduler(*arguments: Any, key: str | None = KEY, timeout: float = 40) -> "s
 @contextlib.contextmanager
 def started(*arguments: Any, **options: Any) -> Iterator["subprocess.Popen[str]"]:
     """Run the command, in a process group of its own, while the block lasts."""
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a job in the background ignores it, as do its own
     process = subprocess.Popen(  # noqa: S603 -- our own program
         command(*arguments),
         **{
@@ -151,6 +154,7 @@ def started(*arguments: Any, **options: Any) -> Iterator["subprocess.Popen[str]"
             **options,
         },
     )
+    signal.signal(signal.SIGINT, before)
     try:
         yield process
     finally:
