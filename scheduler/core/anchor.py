@@ -82,6 +82,8 @@ class Anchored(Ledger):
         before = ticket.total - ticket.charged - self._total_at(sent - tuning.tolerance, later=False)
         self._note_taken(ticket, sent, remaining, now, alone=counted and not (before or after))
         self.anchored, self.anchored_total = sent, ticket.total
+        there = remaining + ticket.charged if counted else remaining
+        self._highest = max(self._highest, there * bucket.scale)
         least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
         low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
         surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)

@@ -47,6 +47,7 @@ class Ledger:
         "_flying",
         "_forecast",
         "_full_at",
+        "_highest",
         "_history",
         "_hold",
         "_hold_until",
@@ -117,6 +118,7 @@ class Ledger:
         self._flying = 0
         self._forecast = Forecast(tuning, now)
         self._full_at = now  # when a charge was last taken from a full bucket
+        self._highest = 0  # scaled units: the most that an answer has ever told to be there, under this limit
         self._history = History()
         self._hold = tuning.hold
         self._hold_until = -NEVER
@@ -324,4 +326,5 @@ class Ledger:
         error = tuning.safety * self._forecast.error(now)
         if now < self._watch_until:
             least = max(least, bucket.capacity * tuning.watched // 1000)
-        return min(most, max(least, error))
+        size = min(most, max(least, error))
+        return min(size, self._highest * 3 // 2) if self._highest else size

@@ -56,6 +56,7 @@ class Limited(Anchored):
         before = self.bucket.level
         self.bucket.retune(quota, now)
         self._raised += max(0, self.bucket.level - before)
+        self._highest = 0
         self._scale_rate()
 
     def _restart(self, permille: int, now: int) -> None:

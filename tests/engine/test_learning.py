@@ -161,3 +161,22 @@ def test_an_error_within_an_answer_becomes_its_outcome(
         assert (scope.paused, scope.ramp is not None) == (paused, ramped)
 
     on_virtual_time(main)
+
+
+def test_a_bucket_far_smaller_than_its_minute_is_used_at_its_rate(on_virtual_time: Run) -> None:
+    """Two at once and twenty a second, and headers that say 1,200: nobody waits for what can never lie there."""
+
+    async def main() -> None:
+        scheduler = at_once({"rpm": 1_200})
+        level, at = 2.0, 0.0
+        for _ in range(40):
+            async with scheduler.reserve("m") as reservation:
+                await anyio.sleep(0.02)
+                now = anyio.current_time()
+                level, at = min(2.0, level + (now - at) * 20), now
+                assert level >= 1
+                level -= 1
+                reservation.observe(headers("requests", 1_200, int(level), "100ms"))
+        assert anyio.current_time() < 2 * 40 / 20
+
+    on_virtual_time(main)
