@@ -22,7 +22,7 @@ slow: $(VENV)/ready  ## the tests that take more than a few seconds
 	$(VENV)/bin/python -m pytest -m slow -n 2
 
 sdks: $(VENV)/ready  ## real SDKs, each in an environment that it can live in, made once beneath .sdks
-	$(VENV)/bin/python tests/sdks/matrix.py
+	$(VENV)/bin/python tests/sdks/matrix.py $(SDKS)
 
 # Tests of whole processes are left out: what they run cannot be seen from here.
 coverage: $(VENV)/ready  ## all branches of core/, engine/ and stores/
@@ -38,4 +38,4 @@ types: $(VENV)/ready  ## strict types of package, tests and benchmarks
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) .sdks .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("SDKS_CACHE") or ROOT / ".sdks").resolve()
 AS_OF = "2026-11-22T00:00:00Z"
-AT_ONCE = 2
+MADE_AT_ONCE = 2
+RUN_AT_ONCE = 4  # they wait more than they work
+NONE_SELECTED = 5  # pytest's word for a file all of whose tests are slow
 
 
 @dataclass(frozen=True)
@@ -47,17 +50,6 @@ class Environment:
         return CACHE / f"{self.name}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
 
 
-@dataclass(frozen=True)
-class Report:
-    """How an environment did; times in seconds."""
-
-    environment: Environment
-    made: float
-    ran: float
-    code: int
-    words: str
-
-
 _BOTH = (
     "test_openai_sdk.py",
     "test_openai_sdk_errors.py",
@@ -67,6 +59,11 @@ _BOTH = (
     "test_gemini_sdk.py",
 )
 ENVIRONMENTS = (
+    Environment(
+        "harness",
+        ("inspect-ai==0.3.285", "openai==3.54.0", "llmock==0.2.2"),
+        ("test_llmock_tightest.py", "test_llmock_limits.py", "test_llmock_bulk.py", "test_inspect_sdk.py"),
+    ),
     Environment(
         "httpx2",
         (
@@ -93,37 +90,63 @@ ENVIRONMENTS = (
         ),
         (*_BOTH, "test_groq_sdk.py", "test_httpx_alone.py"),
     ),
-    Environment(
-        "harness",
-        ("inspect-ai==0.3.285", "openai==3.54.0", "llmock==0.2.2"),
-        ("test_llmock_bulk.py", "test_inspect_sdk.py"),
-    ),
 )
 
 
-def main(names: Iterable[str]) -> int:
-    """Run the environments that are named, or all; return 0 if all did well."""
-    wanted = [environment for environment in ENVIRONMENTS if not names or environment.name in names]
+def main(words: Sequence[str]) -> int:
+    """Run the environments that are named, or all, with ``--slow`` their slow tests too; return 0 if all did well."""
+    known = {environment.name: environment for environment in ENVIRONMENTS}
+    slow = "--slow" in words
+    names = [word for word in words if word != "--slow"] or list(known)
+    if unknown := set(names) - set(known):
+        print(f"no environment is called {', '.join(sorted(unknown))}; known are {', '.join(known)}")
+        return 2
+    wanted = [known[name] for name in names]
     CACHE.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        reports = list(threads.map(_report, wanted))
-    print(f"\n{'environment':12} {'made':>7} {'ran':>7}  result")
-    for report in reports:
-        print(f"{report.environment.name:12} {report.made:6.1f}s {report.ran:6.1f}s  {report.words}")
+    with ThreadPoolExecutor(MADE_AT_ONCE) as threads:
+        made = list(threads.map(_make, wanted))
+    for environment, process in zip(wanted, made, strict=True):
+        if process.returncode:
+            print(f"{environment.name} cannot be made\n{process.stdout}")
+            return 1
+    print(f"{len(wanted)} environments made or found in {time.monotonic() - begin:.1f} s", flush=True)
+    files = [(environment, file) for environment in wanted for file in environment.tests]
+    with ThreadPoolExecutor(RUN_AT_ONCE) as threads:
+        counts = list(threads.map(lambda job: _run(*job, slow=slow), files))
+    total = sum(counts, Counter[str]())
     print(f"{time.monotonic() - begin:.1f} s in all")
-    return int(not wanted or any(report.code for report in reports))
+    print(f"{total['passed']} passed, {total.total() - total['passed']} failed")
+    return int(not total or total.total() != total["passed"])
 
 
-def _report(environment: Environment) -> Report:
+def _run(environment: Environment, file: str, *, slow: bool) -> Counter[str]:
+    """Run a file of tests, warnings being errors as everywhere; return the tests by outcome, and say what there was.
+
+    A file is a process: so each imports no SDK but its own, which costs more than most tests.
+    """
+    options = ["--confcutdir=tests/sdks", "-p", "no:cacheprovider", "-q"]
+    options += [] if slow else ["-m", "not slow"]
+    # No key or address of anybody's leads out of here.
+    variables = {name: value for name, value in os.environ.items() if not re.search("_(API_KEY|BASE_URL)$", name)}
+    variables["SDKS_MATRIX"] = environment.name
     begin = time.monotonic()
-    made = _make(environment)
-    ready = time.monotonic()
-    done = _run(environment) if made.returncode == 0 else made
-    if done.returncode:
-        print(f"\n==== {environment.name}\n{done.stdout}", flush=True)
-    last = (done.stdout.strip().splitlines() or ["said nothing"])[-1].strip("= ")
-    return Report(environment, ready - begin, time.monotonic() - ready, done.returncode, last)
+    done = _call(
+        str(_python(environment.folder)), "-m", "pytest", *options, str(Path("tests/sdks") / file), **variables
+    )
+    took = time.monotonic() - begin
+    last = (done.stdout.strip().splitlines() or ["said nothing"])[-1]
+    counts = Counter(
+        {outcome: int(count) for count, outcome in re.findall(r"(\d+) (passed|failed|errors?|skipped)", last)}
+    )
+    if done.returncode == NONE_SELECTED and not slow:
+        return counts
+    if done.returncode and counts.total() == counts["passed"]:
+        counts["failed"] += 1  # it did not come so far as to count
+    if counts.total() != counts["passed"]:
+        print(f"\n==== {environment.name}: {file}\n{done.stdout}")
+    print(f"{environment.name:8} {file:28} {took:5.1f} s  {dict(counts)}", flush=True)
+    return counts
 
 
 def _make(environment: Environment) -> "subprocess.CompletedProcess[str]":
@@ -140,16 +163,6 @@ def _make(environment: Environment) -> "subprocess.CompletedProcess[str]":
     if made.returncode == 0:
         (folder / "ready").touch()
     return made
-
-
-def _run(environment: Environment) -> "subprocess.CompletedProcess[str]":
-    """Run an environment's tests; warnings are errors, as everywhere."""
-    paths = [str(Path("tests/sdks") / name) for name in environment.tests]
-    options = ("--confcutdir=tests/sdks", "-p", "no:cacheprovider", "-q", "-n", "2", "-m", "not slow")
-    keys = {name: value for name, value in os.environ.items() if not re.search("_API_KEY$|_BASE_URL$", name)}
-    return _call(
-        str(_python(environment.folder)), "-m", "pytest", *options, *paths, **keys, SDKS_MATRIX=environment.name
-    )
 
 
 def _python(folder: Path) -> Path:

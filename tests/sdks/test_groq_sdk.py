@@ -42,7 +42,7 @@ def question(number: int) -> dict[str, Any]:
     return {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": f"Question {number}?"}]}
 
 
-def text(number: int) -> str:
+def text(number: int) -> Any:
     """Return what llmock answers to it."""
     return build_mock_text(settings=MockResponseSettings(), model=MODEL, prompt=f"Question {number}?")
 

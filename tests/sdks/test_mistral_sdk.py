@@ -41,7 +41,7 @@ def test_without_a_scheduler_most_of_a_rush_is_refused() -> None:
         assert run(main) == mistral.refused > CALLS / 2
 
 
-def test_chats_in_tasks(library: str) -> None:
+def test_chats_in_tasks() -> None:
     """A rush of chats goes through whole, every answer its own, all usage read."""
     server = Scripted(mistral := Mistral(LIMIT, USED))
     with served(server) as url:
@@ -49,7 +49,7 @@ def test_chats_in_tasks(library: str) -> None:
 
         async def main() -> None:
             async with (
-                async_client(scheduler, library) as http,
+                async_client(scheduler) as http,
                 Client(KEY, server_url=url, async_client=http) as client,
             ):
                 answers = await at_once(lambda number: client.chat.complete_async(**question(number)), range(CALLS))
@@ -60,12 +60,12 @@ def test_chats_in_tasks(library: str) -> None:
     check(scheduler, server, mistral)
 
 
-def test_chats_in_threads(library: str) -> None:
+def test_chats_in_threads() -> None:
     """The same with the synchronous client in as many threads."""
     server = Scripted(mistral := Mistral(LIMIT, USED))
     with served(server) as url:
         scheduler = Scheduler("mistral")
-        with sync_client(scheduler, library) as http, Client(KEY, server_url=url, client=http) as client:
+        with sync_client(scheduler) as http, Client(KEY, server_url=url, client=http) as client:
             answers = in_threads(lambda number: client.chat.complete(**question(number)), range(CALLS))
         assert [answer.usage.prompt_tokens for answer in answers] == [number + 1 for number in range(CALLS)]
     check(scheduler, server, mistral)
@@ -78,14 +78,14 @@ def check(scheduler: Scheduler, server: Scripted, mistral: Mistral) -> None:
     assert (seen.usage.input_tokens, seen.usage.output_tokens) == (CALLS * (CALLS + 1) // 2, 5 * CALLS)
 
 
-def test_a_stream_comes_piece_by_piece(library: str) -> None:
+def test_a_stream_comes_piece_by_piece() -> None:
     """The pieces of a stream are in the caller's hands as they come, and the usage in the last is read."""
     with served(Scripted(Mistral(LIMIT, 0))) as url:
         scheduler = Scheduler("mistral")
 
         async def main() -> list[tuple[float, str]]:
             async with (
-                async_client(scheduler, library) as http,
+                async_client(scheduler) as http,
                 Client(KEY, server_url=url, async_client=http) as client,
             ):
                 stream = await client.chat.stream_async(**question(0))
@@ -101,26 +101,30 @@ def test_a_stream_comes_piece_by_piece(library: str) -> None:
     ("status", "kind", "attempts"),
     [(429, "rate_limited", ATTEMPTS), (503, "unavailable", ATTEMPTS), (400, "invalid", 1), (401, "unauthorized", 1)],
 )
-def test_failures_are_the_sdk_s_own_errors(library: str, status: int, kind: str, attempts: int) -> None:
+def test_failures_are_the_sdk_s_own_errors(status: int, kind: str, attempts: int) -> None:
     """Each error keeps its class, status and body, after as many attempts as are ours."""
     body = {"object": "error", "message": "In its own words.", "type": kind, "param": None, "code": None}
     server = Scripted(lambda _: Answer(status, body, {"retry-after": "0"}))
     with served(server) as url:
         scheduler = Scheduler("mistral", limits={MODEL: {"rpm": 6000}}, max_attempts=ATTEMPTS)
-        with sync_client(scheduler, library) as http, Client(KEY, server_url=url, client=http) as client:
-            with scheduler.context(priority="batch"), pytest.raises(MistralError, match="In its own words") as caught:
-                client.chat.complete(**question(1), http_headers={"x-scheduler-tenant": "acme"})
+        with (
+            sync_client(scheduler) as http,
+            Client(KEY, server_url=url, client=http) as client,
+            scheduler.context(priority="batch"),
+            pytest.raises(MistralError, match="In its own words") as caught,
+        ):
+            client.chat.complete(**question(1), http_headers={"x-scheduler-tenant": "acme"})
     assert caught.value.status_code == status
     assert len(server.seen) == attempts
     check_private(server.seen)
 
 
-def test_a_deadline_is_the_sdk_s_own_error(library: str) -> None:
+def test_a_deadline_is_the_sdk_s_own_error() -> None:
     """A call whose turn cannot come in time fails at once, with the scheduler's words, and never leaves."""
     server = Scripted(Mistral(LIMIT, 0))
     with served(server) as url:
         scheduler = Scheduler("mistral", limits={MODEL: {"rpm": 1}})
-        with sync_client(scheduler, library) as http, Client(KEY, server_url=url, client=http) as client:
+        with sync_client(scheduler) as http, Client(KEY, server_url=url, client=http) as client:
             client.chat.complete(**question(1))
             with scheduler.context(deadline=0.2), pytest.raises(MistralError, match="deadline_unattainable") as caught:
                 client.chat.complete(**question(2))

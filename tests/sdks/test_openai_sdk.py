@@ -46,12 +46,12 @@ TEXT = ("This is an answer of a simulated provider, which says nothing at the le
 QUIET = World(limits=LIMITS, output=OUTPUT)
 
 
-def asynchronous(url: str, scheduler: Scheduler, library: str, **settings: Any) -> AsyncOpenAI:
-    return AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=async_client(scheduler, library), **settings)
+def asynchronous(url: str, scheduler: Scheduler, library: str = NEWEST) -> AsyncOpenAI:
+    return AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=async_client(scheduler, library))
 
 
-def synchronous(url: str, scheduler: Scheduler, library: str, **settings: Any) -> OpenAI:
-    return OpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=sync_client(scheduler, library), **settings)
+def synchronous(url: str, scheduler: Scheduler) -> OpenAI:
+    return OpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=sync_client(scheduler))
 
 
 def test_without_a_scheduler_most_of_a_rush_is_refused() -> None:
@@ -69,9 +69,7 @@ def test_without_a_scheduler_most_of_a_rush_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "limits"),
-    [*((library, None) for library in LIBRARIES), (NEWEST, LIMITS)],
-    ids=[*LIBRARIES, "told"],
+    ("library", "limits"), [*((name, None) for name in LIBRARIES), (NEWEST, LIMITS)], ids=[*LIBRARIES, "told"]
 )
 def test_chats_in_tasks(library: str, limits: dict[str, Any] | None) -> None:
     """A rush of chats goes through whole: no refusal, every answer its own, all usage read."""
@@ -90,23 +88,23 @@ def test_chats_in_tasks(library: str, limits: dict[str, Any] | None) -> None:
         check_rush(scheduler, simulator, sum(map(billed, range(CALLS))))
 
 
-def test_chats_in_threads(library: str) -> None:
+def test_chats_in_threads() -> None:
     """The same with the synchronous client in forty threads."""
     with simulated(RUSH) as (url, simulator):
         scheduler = Scheduler()
-        with synchronous(url, scheduler, library) as client:
+        with synchronous(url, scheduler) as client:
             answers = in_threads(lambda number: client.chat.completions.create(model=MODEL, messages=messages(number)))
         assert [answer.usage.prompt_tokens for answer in answers] == [billed(number) for number in range(CALLS)]
         check_rush(scheduler, simulator, sum(map(billed, range(CALLS))))
 
 
-def test_streams_in_tasks(library: str) -> None:
+def test_streams_in_tasks() -> None:
     """A rush of streams goes through whole, and the usage in their last events is read."""
     with simulated(RUSH) as (url, simulator):
         scheduler = Scheduler()
 
         async def main() -> None:
-            async with asynchronous(url, scheduler, library) as client:
+            async with asynchronous(url, scheduler) as client:
 
                 async def listen(number: int) -> str:
                     stream = await client.chat.completions.create(
@@ -120,17 +118,17 @@ def test_streams_in_tasks(library: str) -> None:
         check_rush(scheduler, simulator, sum(map(billed, range(CALLS))))
 
 
-def test_pieces_of_a_stream_arrive_one_by_one(library: str) -> None:
+def test_pieces_of_a_stream_arrive_one_by_one() -> None:
     """The first piece is in the caller's hands while the last ones are still to come, in tasks and in threads."""
     with simulated(World(output=40, latency_per_token=0.02, stream_chunks=8)) as (url, _):
         scheduler = Scheduler()
 
         async def main() -> list[float]:
-            async with asynchronous(url, scheduler, library) as client:
+            async with asynchronous(url, scheduler) as client:
                 stream = await client.chat.completions.create(model=MODEL, messages=messages(1), stream=True)
                 return [time.monotonic() async for chunk in stream if chunk.choices[0].delta.content]
 
-        with synchronous(url, scheduler, library) as client:
+        with synchronous(url, scheduler) as client:
             stream = client.chat.completions.create(model=MODEL, messages=messages(1), stream=True)
             instants = [time.monotonic() for chunk in stream if chunk.choices[0].delta.content]
         for came in (run(main), instants):
@@ -139,14 +137,14 @@ def test_pieces_of_a_stream_arrive_one_by_one(library: str) -> None:
             assert sum(gap > 0.03 for gap in gaps) >= 5  # 0.1 s of work lie between two pieces
 
 
-def test_the_helper_for_streams(library: str) -> None:
+def test_the_helper_for_streams() -> None:
     """``stream`` as a context, with its events and its final completion, works as without a scheduler."""
     with simulated(QUIET) as (url, _):
         scheduler = Scheduler()
 
         async def main() -> None:
             async with (
-                asynchronous(url, scheduler, library) as client,
+                asynchronous(url, scheduler) as client,
                 client.chat.completions.stream(model=MODEL, messages=messages(3)) as stream,
             ):
                 kinds = {event.type async for event in stream}
@@ -158,13 +156,13 @@ def test_the_helper_for_streams(library: str) -> None:
         assert scheduler.statistics().in_flight == 0
 
 
-def test_a_stream_that_is_left_gives_its_place_back(library: str) -> None:
+def test_a_stream_that_is_left_gives_its_place_back() -> None:
     """Whoever stops reading leaves no request in flight behind."""
     with simulated(World(output=400, latency_per_token=0.01)) as (url, _):
         scheduler = Scheduler(concurrency=1)
 
         async def main() -> None:
-            async with asynchronous(url, scheduler, library) as client:
+            async with asynchronous(url, scheduler) as client:
                 async with await client.chat.completions.create(
                     model=MODEL, messages=messages(1), stream=True
                 ) as stream:
@@ -179,13 +177,13 @@ def test_a_stream_that_is_left_gives_its_place_back(library: str) -> None:
         assert scheduler.statistics().in_flight == 0
 
 
-def test_raw_responses(library: str) -> None:
+def test_raw_responses() -> None:
     """``with_raw_response`` and ``with_streaming_response`` show the provider's own headers and bytes."""
     with simulated(QUIET) as (url, _):
         scheduler = Scheduler()
 
         async def main() -> None:
-            async with asynchronous(url, scheduler, library) as client:
+            async with asynchronous(url, scheduler) as client:
                 raw = await client.chat.completions.with_raw_response.create(model=MODEL, messages=messages(1))
                 assert raw.headers["x-ratelimit-limit-requests"] == "1200"
                 assert "x-should-retry" not in raw.headers
@@ -200,15 +198,15 @@ def test_raw_responses(library: str) -> None:
         assert scheduler.statistics().usage.output_tokens == 2 * OUTPUT
 
 
-def test_responses(library: str) -> None:
+def test_responses() -> None:
     """The Responses API, whole and as a stream, is let through by its own limits and its usage is read."""
     with simulated(RUSH) as (url, simulator):
         scheduler = Scheduler()
 
         async def main() -> None:
-            async with asynchronous(url, scheduler, library) as client:
+            async with asynchronous(url, scheduler) as client:
 
-                async def answer(number: int) -> str:
+                async def answer(number: int) -> Any:
                     if number % 2:
                         response = await client.responses.create(model=MODEL, input=prompt(number))
                         return response.output_text
@@ -223,16 +221,16 @@ def test_responses(library: str) -> None:
         check_rush(scheduler, simulator, sum(2 * number + 1 for number in range(CALLS)))
 
 
-def test_embeddings(library: str) -> None:
+def test_embeddings() -> None:
     """Vectors come through the SDK's own encoding as they were sent, each to the text that it is of."""
     model, limits = "text-embedding-3-small", {"text-embedding-3-small": {"rpm": 1200, "tpm": 10_000_000}}
     with simulated(World(limits=limits, start={"rpm": 0.0125})) as (url, simulator):
         scheduler = Scheduler()
 
         async def main() -> None:
-            async with asynchronous(url, scheduler, library) as client:
+            async with asynchronous(url, scheduler) as client:
 
-                async def embed(number: int) -> list[float]:
+                async def embed(number: int) -> Any:
                     answer = await client.embeddings.create(model=model, input=[prompt(number), prompt(number % 7)])
                     assert answer.usage.prompt_tokens > 0
                     return answer.data[1].embedding
@@ -245,15 +243,15 @@ def test_embeddings(library: str) -> None:
         assert (simulator.refused, simulator.completed) == (0, CALLS)
 
 
-def test_images(library: str) -> None:
+def test_images() -> None:
     """Images per minute are a limit of their own: what one call asks for is charged, and nothing is refused."""
     limits = {"gpt-image-1": {"ipm": 600, "rpm": 6000}}
-    told: Any = {"gpt-image-1": {"ipm": {"amount": 600, "burst": 12}, "rpm": 6000}}
+    told: dict[str, Any] = {"gpt-image-1": {"ipm": {"amount": 600, "burst": 12}, "rpm": 6000}}
     with simulated(World(limits=limits, burst={"ipm": 0.02})) as (url, simulator):
         scheduler = Scheduler(limits=told)
 
         async def main() -> None:
-            async with asynchronous(url, scheduler, library) as client:
+            async with asynchronous(url, scheduler) as client:
                 answers = await at_once(
                     lambda number: client.images.generate(model="gpt-image-1", prompt=prompt(number), n=1 + number % 2),
                     range(20),
@@ -264,11 +262,11 @@ def test_images(library: str) -> None:
         assert (simulator.refused, simulator.completed) == (0, 20)
 
 
-def test_other_requests_pass(library: str) -> None:
+def test_other_requests_pass() -> None:
     """What draws on no model's limits passes as it is, and hints beside it never leave."""
     with simulated(QUIET) as (url, simulator):
         scheduler = Scheduler()
-        with synchronous(url, scheduler, library) as client:
+        with synchronous(url, scheduler) as client:
             assert [model.id for model in client.models.list()] == [MODEL]
             client.chat.completions.create(
                 model=MODEL, messages=messages(1), extra_headers={"X-Scheduler-Priority": "batch", "X-Other": "kept"}

@@ -41,29 +41,31 @@ async def chat(client: AsyncOpenAI, number: int = 1, **settings: Any) -> Any:
     return await client.chat.completions.create(model=MODEL, messages=messages(number), **settings)
 
 
-async def in_a_task(url: str, scheduler: Scheduler, library: str, expected: type[Any], **settings: Any) -> Any:
+async def in_a_task(url: str, scheduler: Scheduler, expected: type[Any], **settings: Any) -> Any:
     """Return the error of the asynchronous client."""
-    http_client = async_client(scheduler, library)
+    http_client = async_client(scheduler)
     async with AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=http_client, **settings) as client:
         with pytest.raises(expected) as caught:
             await chat(client)
     return caught.value
 
 
-def in_a_thread(url: str, scheduler: Scheduler, library: str, expected: type[Any], **settings: Any) -> Any:
+def in_a_thread(url: str, scheduler: Scheduler, expected: type[Any], **settings: Any) -> Any:
     """Return the error of the synchronous client."""
-    http_client = sync_client(scheduler, library)
-    with OpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=http_client, **settings) as client:
-        with pytest.raises(expected) as caught:
-            client.chat.completions.create(model=MODEL, messages=messages(1))
+    http_client = sync_client(scheduler)
+    with (
+        OpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=http_client, **settings) as client,
+        pytest.raises(expected) as caught,
+    ):
+        client.chat.completions.create(model=MODEL, messages=messages(1))
     return caught.value
 
 
-def failure(url: str, library: str, expected: type[Any], **settings: Any) -> Any:
+def failure(url: str, expected: type[Any], **settings: Any) -> Any:
     """Call a server that fails, in a task and in a thread, each through a scheduler of its own; return the error."""
     schedulers = [Scheduler(limits={MODEL: {"rpm": 3000}}, max_attempts=ATTEMPTS) for _ in range(2)]
-    error = run(lambda: in_a_task(url, schedulers[0], library, expected, **settings))
-    assert str(in_a_thread(url, schedulers[1], library, expected, **settings)) == str(error)
+    error = run(lambda: in_a_task(url, schedulers[0], expected, **settings))
+    assert str(in_a_thread(url, schedulers[1], expected, **settings)) == str(error)
     assert [scheduler.statistics().in_flight for scheduler in schedulers] == [0, 0]
     return error
 
@@ -79,12 +81,12 @@ def failure(url: str, library: str, expected: type[Any], **settings: Any) -> Any
     ids=["429", "429-no-retries", "500", "503-that-says-retry"],
 )
 def test_attempts_are_not_multiplied(
-    library: str, status: int, body: Any, headers: dict[str, str], settings: dict[str, Any], expected: type[Any]
+    status: int, body: Any, headers: dict[str, str], settings: dict[str, Any], expected: type[Any]
 ) -> None:
     """A server that always fails sees as many attempts as the scheduler makes, whatever the SDK would like."""
     server = always(status, body, headers)
     with served(server) as url:
-        error = failure(url, library, expected, **settings)
+        error = failure(url, expected, **settings)
     assert len(server.seen) == 2 * ATTEMPTS
     assert (error.status_code, error.body["message"]) == (status, body["error"]["message"])
     assert error.response.headers["x-should-retry"] == "false"
@@ -102,33 +104,33 @@ def test_attempts_are_not_multiplied(
     ],
     ids=["billing", "400", "401", "403", "404", "422"],
 )
-def test_what_cannot_succeed_is_asked_once(library: str, status: int, body: Any, expected: type[Any]) -> None:
+def test_what_cannot_succeed_is_asked_once(status: int, body: Any, expected: type[Any]) -> None:
     """Errors that no second attempt mends reach the caller as the SDK's own, code and all, after one attempt."""
     server = always(status, body)
     with served(server) as url:
-        error = failure(url, library, expected)
+        error = failure(url, expected)
     assert len(server.seen) == 2
     assert (error.status_code, error.code) == (status, body["error"]["code"])
     assert "x-scheduler-error" not in error.response.headers or status == 429
 
 
 @pytest.mark.parametrize("retries", [2, 0])
-def test_cut_connections_are_not_multiplied(library: str, retries: int) -> None:
+def test_cut_connections_are_not_multiplied(retries: int) -> None:
     """Where no answer comes, the SDK's own tries are recognised: each is sent once."""
     with cutting() as (url, came):
-        failure(url, library, openai.APIConnectionError, max_retries=retries)
+        failure(url, openai.APIConnectionError, max_retries=retries)
     assert len(came) == 2 * (ATTEMPTS + retries)
 
 
-def test_nobody_listens(library: str) -> None:
+def test_nobody_listens() -> None:
     """Where no connection can be made, the SDK says so as ever."""
     with cutting() as (url, came):
         pass
-    failure(url, library, openai.APIConnectionError, max_retries=0)
+    failure(url, openai.APIConnectionError, max_retries=0)
     assert came == []
 
 
-def test_a_slow_answer_times_out(library: str) -> None:
+def test_a_slow_answer_times_out() -> None:
     """The SDK's timeout bounds each attempt and comes out as its own error."""
 
     def answer(seen: Seen) -> Answer:
@@ -137,12 +139,12 @@ def test_a_slow_answer_times_out(library: str) -> None:
 
     slow = Scripted(answer)
     with served(slow) as url:
-        error = failure(url, library, openai.APITimeoutError, max_retries=0, timeout=0.2)
+        error = failure(url, openai.APITimeoutError, max_retries=0, timeout=0.2)
     assert len(slow.seen) >= 1
     assert error.message == "Request timed out."
 
 
-def test_refusals_in_between_are_not_seen(library: str) -> None:
+def test_refusals_in_between_are_not_seen() -> None:
     """What the scheduler mends itself never reaches the caller: two failures, then an answer."""
     answers = [
         Answer(429, TOO_FAST, {"retry-after-ms": "20"}),
@@ -155,7 +157,7 @@ def test_refusals_in_between_are_not_seen(library: str) -> None:
 
         async def main() -> Any:
             async with AsyncOpenAI(
-                api_key=KEY, base_url=f"{url}/v1", http_client=async_client(scheduler, library), max_retries=0
+                api_key=KEY, base_url=f"{url}/v1", http_client=async_client(scheduler), max_retries=0
             ) as client:
                 return await chat(client)
 
@@ -174,7 +176,7 @@ LOCAL: dict[str, LocalCase] = {
 
 
 @pytest.mark.parametrize("case", LOCAL)
-def test_what_the_scheduler_turns_away_is_the_sdk_s_own_error(library: str, case: str) -> None:
+def test_what_the_scheduler_turns_away_is_the_sdk_s_own_error(case: str) -> None:
     """A local refusal reads like a provider's, says what it is, is not tried again, and never leaves the machine."""
     settings, hints, extra, status, code, kind = LOCAL[case]
     limits = {MODEL: {"rpm": 1, "tpm": 100_000}}
@@ -183,9 +185,7 @@ def test_what_the_scheduler_turns_away_is_the_sdk_s_own_error(library: str, case
         expected = openai.RateLimitError if status == 429 else openai.APIStatusError
 
         async def main() -> None:
-            async with AsyncOpenAI(
-                api_key=KEY, base_url=f"{url}/v1", http_client=async_client(scheduler, library)
-            ) as client:
+            async with AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=async_client(scheduler)) as client:
                 if case != "too-large":
                     await chat(client)
                 if case == "queue-full":
@@ -207,16 +207,14 @@ def test_what_the_scheduler_turns_away_is_the_sdk_s_own_error(library: str, case
         run(main)
 
 
-def order(library: str, hinted: Callable[[Scheduler, AsyncOpenAI, int], Any], calls: int) -> list[int]:
+def order(hinted: Callable[[Scheduler, AsyncOpenAI, int], Any], calls: int) -> list[int]:
     """Make calls in this order while others wait; return the order in which they ended."""
     with simulated(World(latency=0.05)) as (url, simulator):
         scheduler = Scheduler(concurrency=1)
 
         async def main() -> list[int]:
             ended: list[int] = []
-            async with AsyncOpenAI(
-                api_key=KEY, base_url=f"{url}/v1", http_client=async_client(scheduler, library)
-            ) as client:
+            async with AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=async_client(scheduler)) as client:
 
                 async def one(number: int) -> None:
                     await hinted(scheduler, client, number)
@@ -236,46 +234,44 @@ def order(library: str, hinted: Callable[[Scheduler, AsyncOpenAI, int], Any], ca
         return ended
 
 
-def test_the_context_says_who_goes_first(library: str) -> None:
+def test_the_context_says_who_goes_first() -> None:
     """An interactive call that comes last overtakes the batch calls that wait."""
 
     async def hinted(scheduler: Scheduler, client: AsyncOpenAI, number: int) -> None:
         with scheduler.context(priority="interactive" if number == 11 else "batch"):
             await chat(client, number)
 
-    assert order(library, hinted, 12).index(11) <= 4
+    assert order(hinted, 12).index(11) <= 4
 
 
-def test_headers_say_who_goes_first(library: str) -> None:
+def test_headers_say_who_goes_first() -> None:
     """The same by the headers of one call, for code that cannot put a context around it."""
 
     async def hinted(scheduler: Scheduler, client: AsyncOpenAI, number: int) -> None:
         priority = "interactive" if number == 11 else "batch"
         await chat(client, number, extra_headers={"x-scheduler-priority": priority})
 
-    assert order(library, hinted, 12).index(11) <= 4
+    assert order(hinted, 12).index(11) <= 4
 
 
-def test_tenants_share(library: str) -> None:
+def test_tenants_share() -> None:
     """A tenant with two calls does not wait behind another's ten that came before."""
 
     async def hinted(scheduler: Scheduler, client: AsyncOpenAI, number: int) -> None:
         with scheduler.context(tenant="small" if number >= 10 else "large"):
             await chat(client, number)
 
-    ended = order(library, hinted, 12)
+    ended = order(hinted, 12)
     assert max(ended.index(10), ended.index(11)) <= 7
 
 
-def test_a_wrong_hint_is_said_at_once(library: str) -> None:
+def test_a_wrong_hint_is_said_at_once() -> None:
     """A hint that is none is a bad request of the caller, not a silent default."""
     with simulated(World()) as (url, simulator):
         scheduler = Scheduler()
 
         async def main() -> None:
-            async with AsyncOpenAI(
-                api_key=KEY, base_url=f"{url}/v1", http_client=async_client(scheduler, library)
-            ) as client:
+            async with AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=async_client(scheduler)) as client:
                 with pytest.raises(openai.BadRequestError, match="deadline"):
                     await chat(client, extra_headers={"x-scheduler-deadline": "soon"})
 

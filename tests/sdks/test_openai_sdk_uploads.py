@@ -48,14 +48,14 @@ class Ears:
         return Answer(body={"text": f"{parts['model'].decode()}: {hashlib.sha256(parts['file']).hexdigest()}"})
 
 
-def test_audio_is_uploaded_whole(library: str) -> None:
+def test_audio_is_uploaded_whole() -> None:
     """Forms arrive byte by byte as they were, wait for the limits of the model that they name, and none is refused."""
     server = Scripted(ears := Ears())
     with served(server) as url:
         scheduler = Scheduler(limits={"whisper-1": {"rpm": {"amount": 60 * RATE, "burst": 10}}})
 
         async def main() -> list[str]:
-            http_client = async_client(scheduler, library)
+            http_client = async_client(scheduler)
             async with AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=http_client) as client:
                 answers = await at_once(
                     lambda number: client.audio.transcriptions.create(
@@ -72,15 +72,15 @@ def test_audio_is_uploaded_whole(library: str) -> None:
     check_private(server.seen)
 
 
-def test_an_upload_is_sent_again_whole(library: str) -> None:
+def test_an_upload_is_sent_again_whole() -> None:
     """After a failure the same bytes go once more: a form can be repeated."""
     failing = error_body("The server had an error.", "server_error", None)
     server = Scripted(lambda seen: Answer(500, failing) if len(server.seen) == 1 else Answer(body={"text": "heard"}))
     with served(server) as url:
         scheduler = Scheduler(limits={"whisper-1": {"rpm": 6000}})
 
-        async def main() -> str:
-            http_client = async_client(scheduler, library)
+        async def main() -> Any:
+            http_client = async_client(scheduler)
             async with AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=http_client) as client:
                 answer = await client.audio.transcriptions.create(model="whisper-1", file=("a.wav", AUDIO))
                 return answer.text
@@ -89,7 +89,7 @@ def test_an_upload_is_sent_again_whole(library: str) -> None:
     assert [form(seen)["file"] for seen in server.seen] == [AUDIO, AUDIO]
 
 
-def test_speech_comes_as_it_is_made(library: str) -> None:
+def test_speech_comes_as_it_is_made() -> None:
     """Bytes that are no JSON pass through untouched, chunk by chunk."""
     chunks = tuple(bytes([number]) * 5000 for number in range(6))
     server = Scripted(lambda _: Answer(chunks=chunks, pause=0.05, headers={"content-type": "audio/mpeg"}))
@@ -97,7 +97,7 @@ def test_speech_comes_as_it_is_made(library: str) -> None:
         scheduler = Scheduler()
 
         async def main() -> list[tuple[float, bytes]]:
-            http_client = async_client(scheduler, library)
+            http_client = async_client(scheduler)
             async with (
                 AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=http_client) as client,
                 client.audio.speech.with_streaming_response.create(model="tts-1", voice="alloy", input="hi") as answer,
@@ -110,7 +110,7 @@ def test_speech_comes_as_it_is_made(library: str) -> None:
     assert scheduler.statistics().in_flight == 0
 
 
-def test_files(library: str) -> None:
+def test_files() -> None:
     """What is no model's passes without waiting: files up, files down."""
     up = {
         "id": "file-1",
@@ -132,7 +132,7 @@ def test_files(library: str) -> None:
         scheduler = Scheduler(limits={"gpt-5-mini": {"rpm": 1}})
 
         async def main() -> None:
-            http_client = async_client(scheduler, library)
+            http_client = async_client(scheduler)
             async with AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=http_client) as client:
                 file = await client.files.create(file=("a.jsonl", AUDIO), purpose="batch")
                 assert file.bytes == len(AUDIO)
