@@ -9,8 +9,10 @@ here:
   stays when answers have confirmed the level.
 - **Pace** and **hidden** windows: how fast, and how much at once.
 
-They yield. No request is ever asked to wait for more than 98 % of the capacity, or for its own charge if that is more.
-A wait that is named is exact, whatever mixture of these makes it.
+They yield. No request is ever asked to wait for more than 98 % of the capacity, or for its own charge and a second of
+refill (2 % of the capacity where that is less). Where that is more than the bucket holds, the caution is time: the
+bucket has been full for so long. Without it, a quota of one request a minute has no caution at all, and one hop of the
+network that is slower than the last is a refusal. A wait that is named is exact, whatever mixture of these makes it.
 
 **The invariants**: ``total`` never falls, except where the provider itself lowers a charge (``correct``); a charge
 comes back at most once; the level is never above the capacity; a request that fits the limit gets its turn.
@@ -42,6 +44,7 @@ class Ledger:
         "_answers",
         "_began",
         "_bounced",
+        "_brim_at",
         "_cut_at",
         "_excess",
         "_flying",
@@ -113,6 +116,7 @@ class Ledger:
         self._answers = 0
         self._began = now
         self._bounced = 0  # units of requests that were not taken
+        self._brim_at = -NEVER  # when the bucket is full, or was: as told to who has to wait for all of it
         self._cut_at = -1
         self._excess = 0
         self._flying = 0
@@ -220,13 +224,21 @@ class Ledger:
         """Solve level(t) >= min(need + keep + doubt(t), ceiling), where doubt falls as the level rises."""
         bucket = self.bucket
         ceiling = max(need, bucket.capacity * self._tuning.ceiling // 1000)
-        full = bucket.ready_at(ceiling, now)
-        missing = need + keep - bucket.level
         if not bucket.rate:
-            return min(full, bucket.ready_at(need + keep + unconfirmed, now))
+            return min(bucket.ready_at(ceiling, now), bucket.ready_at(need + keep + unconfirmed, now))
+        ceiling = max(ceiling, need + min(self.cushion, self._least()))
+        full = bucket.ready_at(ceiling, now) if ceiling <= bucket.capacity else self._past_brim(ceiling, now)
+        missing = need + keep - bucket.level
         if missing > unconfirmed or not unconfirmed:
             return min(full, bucket.ready_at(need + keep, now))
         return min(full, now - (-(missing + unconfirmed) // (2 * bucket.rate)))
+
+    def _past_brim(self, need: int, now: int) -> int:
+        """Return when the level would reach *need*, which is more than the capacity, if the bucket had no brim."""
+        bucket = self.bucket
+        room = bucket.capacity - bucket.level
+        self._brim_at = now - (-room // bucket.rate) if room else min(self._brim_at, now)
+        return max(now, self._brim_at - ((bucket.capacity - need) // bucket.rate))
 
     # ---- spending
 
@@ -313,6 +325,9 @@ class Ledger:
         charged_after = (self.total - self.anchored_total) * bucket.scale
         return min(bucket.capacity, self._anchor_high + bucket.refill(self.anchored, now) - charged_after)
 
+    def _least(self) -> int:
+        return min(self.bucket.rate * self._tuning.least, self.bucket.capacity // 50)
+
     def _size_cushion(self, now: int) -> int:
         bucket, tuning = self.bucket, self._tuning
         self._size_at = now + SECOND
@@ -321,7 +336,7 @@ class Ledger:
         if not bucket.rate:  # what comes all at once has no rate to lower: a part of it is left
             error = min(bucket.capacity * tuning.most // 1000, tuning.safety * self._forecast.error(now))
             return max(error, bucket.capacity * (WHOLE - self._share.permille) // WHOLE)
-        least = min(bucket.rate * tuning.least, bucket.capacity // 50)
+        least = self._least()
         most = bucket.capacity * tuning.most // 1000  # a limit may have been lowered since the error was seen
         error = tuning.safety * self._forecast.error(now)
         if now < self._watch_until:

@@ -8,15 +8,16 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from scheduler.core.growth import Growth
-from scheduler.core.quota import Charge, Dimension
+from scheduler.core.quota import Charge
 from scheduler.errors import InvalidRequest
 from scheduler.providers.anthropic_errors import cause_of, error_of, is_error, refused
 from scheduler.providers.anthropic_headers import observations
 from scheduler.providers.anthropic_usage import usage_of
 from scheduler.providers.base import Call, Cause, Outcome, Reading, Settlement, Usage
+from scheduler.providers.checks import sendable
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.headers import lowered
+from scheduler.providers.native import Native
 from scheduler.providers.native_request import (
     cap_of,
     endpoint_name,
@@ -24,13 +25,11 @@ from scheduler.providers.native_request import (
     object_of,
     posted_path,
     require,
-    sendable,
     unknown_path,
 )
 from scheduler.providers.native_size import Media, size_of
 from scheduler.providers.openai_errors import outcome_of
 from scheduler.providers.texts import NAME, cleaned
-from scheduler.tokens.counter import TokenCounter
 
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
@@ -70,7 +69,7 @@ MEDIA = Media(IMAGE, DOCUMENT, _image)
 """What images and documents come to."""
 
 
-class Anthropic:
+class Anthropic(Native):
     """The Anthropic API.
 
     Input tokens are estimated at the start and corrected while the request runs; output tokens are counted as they are
@@ -79,29 +78,15 @@ class Anthropic:
 
     Nothing is documented of refused requests, and in the recorded refusal ``remaining`` stands at 0 and not below: they
     are taken not to be charged.
-
-    Args:
-        counter: Not asked: its encodings are those of another provider's models.
-        base_url: Origin and path prefix, without the ``/v1`` that urls begin with.
     """
 
     name: str = "anthropic"
     endpoints: Collection[str] = frozenset({MESSAGES, COUNT_TOKENS, BATCHES, "/v1/models", "/v1/files"})
     key_variable: str = "ANTHROPIC_API_KEY"
     settlement: Settlement = Settlement.CORRECTED
-    refusals_charged: frozenset[Dimension] = frozenset()
-    growth: Growth | None = None
-    """There are "acceleration limits" on sharp growth; no number of theirs is published."""
-    project_header: str | None = None
-    idempotency_header: str | None = None
-    """None is documented."""
-
-    def __init__(
-        self,
-        counter: TokenCounter | None = None,  # noqa: ARG002  # all providers are made alike
-        base_url: str | None = None,
-    ) -> None:
-        self.base_url: str = (base_url or "https://api.anthropic.com").rstrip("/").removesuffix("/v1")
+    origin = "https://api.anthropic.com"
+    versions = ("/v1",)
+    # There are "acceleration limits" on sharp growth; no number of theirs is published.
 
     def describe(self, method: str, url: str, body: Mapping[str, Any]) -> Call:
         """Describe a request before it is sent; linear in the body's pieces, whatever their size and depth.

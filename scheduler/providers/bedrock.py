@@ -15,18 +15,18 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from scheduler.core.growth import Growth
-from scheduler.core.quota import Charge, Dimension
+from scheduler.core.quota import Charge
 from scheduler.errors import InvalidRequest
 from scheduler.providers.base import Call, Outcome, Reading, Settlement, Usage
 from scheduler.providers.bedrock_answers import burndown, cause_of, error_of, usage_of, usage_of_headers
+from scheduler.providers.checks import sendable
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.headers import lowered
-from scheduler.providers.native_request import cap_of, model_named, object_of, posted_path, sendable, unknown_path
+from scheduler.providers.native import Native
+from scheduler.providers.native_request import cap_of, model_named, object_of, posted_path, unknown_path
 from scheduler.providers.native_size import Media, size_of
 from scheduler.providers.openai_errors import outcome_of
 from scheduler.providers.texts import MESSAGE, NAME, cleaned
-from scheduler.tokens.counter import TokenCounter
 
 BYTES_OF_TEN = 35
 """Bytes of text in ten tokens: those of Claude, the smallest number that a provider states."""
@@ -55,37 +55,20 @@ def _endpoint(verb: str) -> str:
     return f"/model/ID/{verb}"
 
 
-class Bedrock:
+class Bedrock(Native):
     """Amazon Bedrock.
 
     At the start a request takes its input and ``max_tokens``. At its end that is corrected to the input without what
     was read from the cache, and the output times a rate of the model's: 5 to 15 for Claude since 3.7, else 1.
 
     Nothing is documented of refused requests: they are taken not to be charged.
-
-    Args:
-        counter: Not asked: its encodings are those of another provider's models.
-        base_url: Origin and path prefix; the runtime's in Northern Virginia if None.
     """
 
     name: str = "bedrock"
     endpoints: Collection[str] = frozenset(map(_endpoint, _VERBS))
     key_variable: str = "AWS_BEARER_TOKEN_BEDROCK"
     settlement: Settlement = Settlement.CORRECTED
-    refusals_charged: frozenset[Dimension] = frozenset()
-    growth: Growth | None = None
-    """None is stated."""
-
-    project_header: str | None = None
-    idempotency_header: str | None = None
-    """Invocations take none."""
-
-    def __init__(
-        self,
-        counter: TokenCounter | None = None,  # noqa: ARG002  # all providers are made alike
-        base_url: str | None = None,
-    ) -> None:
-        self.base_url: str = (base_url or "https://bedrock-runtime.us-east-1.amazonaws.com").rstrip("/")
+    origin = "https://bedrock-runtime.us-east-1.amazonaws.com"
 
     def describe(self, method: str, url: str, body: Mapping[str, Any]) -> Call:
         """Describe a request before it is sent; linear in the body's pieces, whatever their size and depth.

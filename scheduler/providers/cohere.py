@@ -11,13 +11,14 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from scheduler.core.growth import Growth
 from scheduler.core.quota import MINUTE, Charge, Dimension
 from scheduler.errors import InvalidRequest
 from scheduler.providers.base import Call, Cause, Observation, Outcome, Reading, Settlement, Usage
+from scheduler.providers.checks import sendable
 from scheduler.providers.cohere_usage import usage_of
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.headers import lowered
+from scheduler.providers.native import Native
 from scheduler.providers.native_errors import WINDOWS, cause_of_status, exhausted, json_of, text_at
 from scheduler.providers.native_request import (
     endpoint_name,
@@ -25,13 +26,11 @@ from scheduler.providers.native_request import (
     object_of,
     posted_path,
     require,
-    sendable,
     unknown_path,
 )
 from scheduler.providers.native_size import Media, size_of
 from scheduler.providers.openai_errors import outcome_of
 from scheduler.providers.texts import MESSAGE, NAME, cleaned
-from scheduler.tokens.counter import TokenCounter
 
 BYTES_OF_TEN = 40
 """Bytes of text in ten tokens, as elsewhere; Cohere states none."""
@@ -63,36 +62,19 @@ _PER_MINUTE = re.compile(r"\bper minute request limit\b", re.IGNORECASE)
 _TRIAL_LIMIT = "x-trial-endpoint-call-limit"
 
 
-class Cohere:
+class Cohere(Native):
     """The Cohere API.
 
     Nothing is documented of refused requests: they are taken not to be charged. What is limited are calls, and no
     usage corrects those, so charges are kept.
-
-    Args:
-        counter: Not asked: its encodings are those of another provider's models.
-        base_url: Origin and path prefix, without the ``/v1`` or ``/v2`` that urls begin with.
     """
 
     name: str = "cohere"
     endpoints: Collection[str] = frozenset(_FIELDS)
     key_variable: str = "CO_API_KEY"
     settlement: Settlement = Settlement.KEPT
-    refusals_charged: frozenset[Dimension] = frozenset()
-    growth: Growth | None = None
-    """None is stated."""
-
-    project_header: str | None = None
-    idempotency_header: str | None = None
-    """None is documented."""
-
-    def __init__(
-        self,
-        counter: TokenCounter | None = None,  # noqa: ARG002  # all providers are made alike
-        base_url: str | None = None,
-    ) -> None:
-        address = (base_url or "https://api.cohere.com").rstrip("/")
-        self.base_url: str = address.removesuffix("/v2").removesuffix("/v1")
+    origin = "https://api.cohere.com"
+    versions = ("/v2", "/v1")
 
     def describe(self, method: str, url: str, body: Mapping[str, Any]) -> Call:
         """Describe a request before it is sent; linear in the body's pieces, whatever their size and depth.

@@ -38,8 +38,8 @@ GROQ = Dialect(
     # console.groq.com/docs/rate-limits: requests are always per day, tokens always per minute; what else it limits
     # (RPM, TPD, audio seconds) is in no header. Cached tokens do not count.
     headers=named(
-        requests=Naming(Dimension.REQUESTS, window=DAY, least=1, inferred=False),
-        tokens=Naming(Dimension.TOKENS, window=MINUTE, inferred=False),
+        requests=Naming(Dimension.REQUESTS, window=DAY, least=1),
+        tokens=Naming(Dimension.TOKENS, window=MINUTE),
     ),
     cached_free=True,
     # Of two recorded answers to the same 18 tokens, one (a stream, begun) shows 13 gone and one (done) 131: what came

@@ -11,14 +11,15 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from scheduler.core.growth import Growth
-from scheduler.core.quota import Charge, Dimension
+from scheduler.core.quota import Charge
 from scheduler.errors import InvalidRequest
 from scheduler.providers.base import Call, Cause, Outcome, Reading, Settlement, Usage
+from scheduler.providers.checks import sendable
 from scheduler.providers.delays import asked_delay
 from scheduler.providers.gemini_errors import cause_of, delay_of, error_of
 from scheduler.providers.gemini_usage import usage_of
 from scheduler.providers.headers import lowered
+from scheduler.providers.native import Native
 from scheduler.providers.native_errors import json_of, within
 from scheduler.providers.native_request import (
     endpoint_name,
@@ -26,12 +27,10 @@ from scheduler.providers.native_request import (
     object_of,
     posted_path,
     require,
-    sendable,
     unknown_path,
 )
 from scheduler.providers.native_size import Media, size_of
 from scheduler.providers.openai_errors import outcome_of
-from scheduler.tokens.counter import TokenCounter
 
 BYTES_OF_TEN = 40
 """Bytes of text in ten tokens: "a token is equivalent to about 4 characters" (guide on tokens)."""
@@ -71,7 +70,7 @@ def _endpoint(verb: str) -> str:
     return f"/v1beta/models/MODEL:{verb}"
 
 
-class Gemini:
+class Gemini(Native):
     """The Gemini API.
 
     Limits are on requests of a minute and of a day, and on the *input* tokens of a minute, which Google calls TPM: so
@@ -80,31 +79,14 @@ class Gemini:
 
     Whether refused requests are charged is not said either, and they are taken not to be. Requests of a day come back
     at midnight in California; those of a minute, as a forum of Google's has it, with each full minute.
-
-    Args:
-        counter: Not asked: its encodings are those of another provider's models.
-        base_url: Origin and path prefix, without the ``/v1beta`` that urls begin with.
     """
 
     name: str = "gemini"
     endpoints: Collection[str] = frozenset(map(_endpoint, _FIELDS))
     key_variable: str = "GEMINI_API_KEY"
     settlement: Settlement = Settlement.CORRECTED
-    refusals_charged: frozenset[Dimension] = frozenset()
-    growth: Growth | None = None
-    """None is stated."""
-
-    project_header: str | None = None
-    idempotency_header: str | None = None
-    """None is documented."""
-
-    def __init__(
-        self,
-        counter: TokenCounter | None = None,  # noqa: ARG002  # all providers are made alike
-        base_url: str | None = None,
-    ) -> None:
-        address = (base_url or "https://generativelanguage.googleapis.com").rstrip("/")
-        self.base_url: str = address.removesuffix("/v1beta").removesuffix("/v1")
+    origin = "https://generativelanguage.googleapis.com"
+    versions = ("/v1beta", "/v1")
 
     def describe(self, method: str, url: str, body: Mapping[str, Any]) -> Call:
         """Describe a request before it is sent; linear in the body's pieces, whatever their size and depth.

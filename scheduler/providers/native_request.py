@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scheduler.errors import ConfigurationError, InvalidRequest
+from scheduler.errors import InvalidRequest
+from scheduler.providers.checks import path_problem
 
 MODEL = 200
 """Most characters of a model's name."""
@@ -29,7 +30,7 @@ def posted_path(method: Any, url: Any, known: str) -> str:
     Raises:
         InvalidRequest: With field ``url`` or ``method``.
     """
-    problem = _url_problem(url)
+    problem = path_problem(url, "?#\\")
     if problem:
         raise InvalidRequest(problem, "url", known)
     if method != "POST":
@@ -100,32 +101,3 @@ def cap_of(body: Mapping[str, Any], *path: str) -> int | None:
         field = ".".join(("body", *path))
         raise InvalidRequest(f"{path[-1]} is not a usable number", field, f"write 1 to {_MOST}, or leave it out")
     return value
-
-
-def sendable(value: str, key: str) -> str:
-    """Return *value* where it can stand in a header.
-
-    Raises:
-        ConfigurationError: If not; the value is no part of the words.
-    """
-    if not value:
-        raise ConfigurationError("it is empty", key, "give it a value, or leave it out")
-    if " " in value or not value.isprintable() or max(map(ord, value)) > _LATIN_1:
-        raise ConfigurationError(
-            "it holds spaces, control characters or letters that no header can carry",
-            key,
-            "copy it again, without line ends and quotes",
-        )
-    return value
-
-
-def _url_problem(url: Any) -> str:
-    if not isinstance(url, str) or not url:
-        return "the url is not a path"
-    if not url.isprintable():
-        return "the url has control characters"
-    if "://" in url or url.startswith("//") or not url.startswith("/"):
-        return "the url is not a relative path that begins with one slash"
-    if set(url) & set("?#\\") or ".." in url:
-        return "the url has a query or dots"
-    return ""

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from scheduler.core.quota import Charge
-from scheduler.errors import ConfigurationError
 from scheduler.providers.answers import read_answer, read_stream_event
 from scheduler.providers.base import Call, Reading, Usage
 from scheduler.providers.catalogue import long_context_over
+from scheduler.providers.checks import sendable
 from scheduler.providers.compatible import OPENAI
 from scheduler.providers.dialect import Dialect
 from scheduler.providers.headers import lowered
@@ -174,20 +174,7 @@ class OpenAI:
         Raises:
             ConfigurationError: If either cannot stand in a header. The key is not part of the words.
         """
-        headers = {self.dialect.key_header: self.dialect.key_prefix + _fit(key, self.key_variable)}
+        headers = {self.dialect.key_header: self.dialect.key_prefix + sendable(key, self.key_variable)}
         if project is not None and self.dialect.project_header is not None:
-            headers[self.dialect.project_header] = _fit(project, "project")
+            headers[self.dialect.project_header] = sendable(project, "project")
         return headers
-
-
-def _fit(value: str, key: str) -> str:
-    """Return *value* if it can stand in a header."""
-    if not value:
-        raise ConfigurationError("it is empty", key, "give it a value, or leave it out")
-    if " " in value or not value.isprintable() or max(map(ord, value)) > _LATIN_1:
-        raise ConfigurationError(
-            "it holds spaces, control characters or letters that no header can carry",
-            key,
-            "copy it again, without line ends and quotes",
-        )
-    return value

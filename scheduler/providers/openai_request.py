@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scheduler.errors import InvalidRequest
+from scheduler.providers.checks import path_problem
 from scheduler.providers.openai_charge import Endpoint
 
 MODEL = 200
@@ -37,7 +38,7 @@ def endpoint_of(method: Any, url: Any) -> Endpoint:
     """
     endpoint = _PATHS.get(url) if isinstance(url, str) else None
     if endpoint is None:
-        raise InvalidRequest(_url_problem(url), "url", _KNOWN)
+        raise InvalidRequest(path_problem(url) or "the url is not a known path", "url", _KNOWN)
     if method != "POST":
         raise InvalidRequest(f"{endpoint} is not called in this way", "method", "write POST")
     return endpoint
@@ -111,16 +112,3 @@ def lenient_counts(body: Mapping[str, Any]) -> dict[str, int]:
         if type(value) is int or (type(value) is float and value.is_integer()):
             counts[name] = min(most, max(1, int(value)))
     return counts
-
-
-def _url_problem(url: Any) -> str:
-    """Return what is wrong with a url that is not known."""
-    if not isinstance(url, str) or not url:
-        return "the url is not a path"
-    if not url.isprintable():
-        return "the url has control characters"
-    if "://" in url or url.startswith("//") or not url.startswith("/"):
-        return "the url is not a relative path that begins with one slash"
-    if set(url) & set("?#%\\") or ".." in url:
-        return "the url has a query, an escape or dots"
-    return "the url is not a known path"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from scheduler.tokens.content import Content, content_of
+from scheduler.tokens.content import Content
 from scheduler.tokens.counter import TokenCounter
 from scheduler.tokens.declared import PER_TOKEN, json_of, schemas, tools
 from scheduler.tokens.text import ByteEstimate
@@ -32,12 +32,6 @@ PROPERTY = 3
 ENUM = -3
 ENUM_ITEM = 3
 FUNCTIONS_END = 12
-
-
-def chat_tokens(body: Mapping[str, Any], model: str, counter: TokenCounter) -> int:
-    """Return the input tokens of a chat or Responses *body* of any shape."""
-    content = content_of(body.get("messages"), body.get("input"), body.get("instructions"))
-    return content_tokens(content, model, counter, body)
 
 
 def content_tokens(

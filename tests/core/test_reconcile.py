@@ -229,11 +229,24 @@ def test_doubt_falls_as_the_level_rises() -> None:
 
 
 def test_nothing_waits_for_more_than_nearly_full() -> None:
-    """Cushion and doubt yield to a request that fits: it goes at 98 % of the capacity, or its own charge if more."""
+    """Cushion and doubt yield to a request that fits: it goes at 98 % of the capacity, or a second after its charge."""
     ours = unpaced()
     charged(ours, 60_000)
-    assert ours.ready_at(58_700, 0) == 58_800 * SECOND // RATE
-    assert ours.ready_at(60_000, 0) == MINUTE
+    assert ours.ready_at(57_800, 0) == 58_800 * SECOND // RATE
+    assert ours.ready_at(58_700, 0) == 59_700 * SECOND // RATE
+    assert ours.ready_at(60_000, 0) == MINUTE + SECOND
+
+
+def test_what_takes_all_goes_when_the_bucket_has_been_full_for_a_second() -> None:
+    """The wait is exact, whoever asks in between, and none where the bucket has been full for longer."""
+    ours = unpaced()
+    charged(ours, 60_000)
+    assert ours.ready_at(60_000, 20 * SECOND) == MINUTE + SECOND
+    assert ours.ready_at(59_500, MINUTE) == MINUTE + SECOND // 2
+    assert ours.ready_at(60_000, MINUTE + SECOND - 1) == MINUTE + SECOND
+    assert ours.ready_at(60_000, MINUTE + SECOND) == MINUTE + SECOND
+    charged(ours, 60_000, 5 * MINUTE)
+    assert ours.ready_at(60_000, 7 * MINUTE) == 7 * MINUTE
 
 
 def test_a_report_that_comes_late_with_an_old_instant_is_taken() -> None:

@@ -18,7 +18,7 @@ def test_with_tokens_that_bind(style: str, told: bool) -> None:  # noqa: FBT001 
         check(server, 1000)
 
 
-@pytest.mark.parametrize("style", ["openai", "anthropic"])  # its Groq says of the minute what Groq says of the day
+@pytest.mark.parametrize("style", STYLES)
 def test_with_requests_that_bind(style: str) -> None:
     """The same with requests a minute."""
     with llmock(rpm=600) as server:

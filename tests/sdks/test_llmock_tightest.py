@@ -1,7 +1,7 @@
 """Requests against llmock with the tightest limit that it can be given."""
 
 import pytest
-from sdk_bulk import bulk, check
+from sdk_bulk import STYLES, bulk, check
 from sdk_llmock import llmock
 from sdk_support import in_threads, needs
 
@@ -9,16 +9,16 @@ needs("llmock")
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
-STYLES = ("openai", "anthropic")  # its Groq says of the minute what Groq says of the day
-
 
 @pytest.mark.timeout(180)
 def test_one_request_a_minute() -> None:
-    """The second request goes when a minute has passed, and is not refused, in either style."""
+    """The second request goes when a minute has passed, and is not refused, in any style."""
+
+    styles = list(STYLES)
 
     def two(number: int) -> None:
         with llmock(rpm=1) as server:
-            bulk(server, STYLES[number], 2)
+            bulk(server, styles[number], 2)
             check(server, 2)
 
-    in_threads(two, range(len(STYLES)))
+    in_threads(two, range(len(styles)))

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from conversations import chat_tokens
 from hypothesis import given, strategies as st
 from token_data import token_data
 
-from scheduler.tokens.chat import EXACT, chat_tokens
+from scheduler.tokens.chat import EXACT
 from scheduler.tokens.content import content_of
 from scheduler.tokens.text import ByteEstimate, TiktokenCounter
 

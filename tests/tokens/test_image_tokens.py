@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from conversations import chat_tokens
 from hypothesis import given, strategies as st
 from pictures import data_url, png
 
-from scheduler.tokens.chat import chat_tokens, estimated_tokens
+from scheduler.tokens.chat import estimated_tokens
 from scheduler.tokens.content import MEASURED, Content, content_of
 from scheduler.tokens.images import picture_tokens, rule_for
 from scheduler.tokens.text import ByteEstimate
