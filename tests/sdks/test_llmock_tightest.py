@@ -13,7 +13,6 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 @pytest.mark.timeout(180)
 def test_one_request_a_minute() -> None:
     """The second request goes when a minute has passed, and is not refused, in any style."""
-
     styles = list(STYLES)
 
     def two(number: int) -> None:
