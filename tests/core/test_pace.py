@@ -8,6 +8,7 @@ from scheduler.core.quota import DAY, MINUTE, SECOND
 AMOUNT = 60_000
 CAPACITY = AMOUNT * MINUTE
 TOKEN = MINUTE
+ROUND = SECOND // 4
 
 
 def started(now: int = 0) -> Pace:
@@ -28,10 +29,13 @@ def test_the_first_request_is_the_probe() -> None:
 def test_it_starts_at_four_times_the_refill_and_doubles_every_round() -> None:
     """An answer to a request of this round doubles the pace, an older one does not; from 256 on it is free."""
     pace = started()
-    for now in range(1, 7):
-        assert pace.permille == 4_000 << (now - 1)
-        pace.answered(now - 1, now)
-        pace.answered(now - 1, now)
+    for number in range(6):
+        assert pace.permille == 4_000 << number
+        began = number * ROUND
+        pace.answered(began, began + ROUND - 1)
+        assert pace.permille == 4_000 << number, "answers that come sooner confirm nothing"
+        pace.answered(began, began + ROUND)
+        pace.answered(began, began + ROUND)
     assert pace.free
     assert pace.permille == 256_000
 
@@ -39,12 +43,12 @@ def test_it_starts_at_four_times_the_refill_and_doubles_every_round() -> None:
 def test_doubling_does_not_reach_back() -> None:
     """What was refilled before an answer was refilled at the old pace."""
     looked, not_looked = started(), started()
-    looked.ready_at(CAPACITY, SECOND // 10)
-    looked.answered(0, SECOND // 10)
-    not_looked.answered(0, SECOND // 10)
-    assert looked.ready_at(CAPACITY, SECOND // 10) == not_looked.ready_at(CAPACITY, SECOND // 10)
-    assert looked.ready_at(400 * TOKEN, SECOND // 10) == SECOND // 10
-    assert looked.ready_at(401 * TOKEN, SECOND // 10) > SECOND // 10
+    looked.ready_at(CAPACITY, ROUND)
+    looked.answered(0, ROUND)
+    not_looked.answered(0, ROUND)
+    assert looked.ready_at(CAPACITY, ROUND) == not_looked.ready_at(CAPACITY, ROUND)
+    assert looked.ready_at(1_000 * TOKEN, ROUND) == ROUND
+    assert looked.ready_at(1_001 * TOKEN, ROUND) > ROUND
 
 
 def test_what_was_not_spent_comes_back() -> None:

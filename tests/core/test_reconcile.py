@@ -640,7 +640,7 @@ def test_a_lower_limit_is_adopted_with_its_level_and_a_new_start() -> None:
     assert ours.bucket.quota.amount == 30_000
     assert ours.bucket.whole == 20_000 - 10
     assert ours.pace is not None
-    assert ours.pace.permille == 4_000
+    assert ours.pace.permille == 2_000
 
 
 def test_a_higher_limit_is_adopted_with_a_pace_that_begins_at_the_old_rate() -> None:

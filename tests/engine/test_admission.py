@@ -727,7 +727,7 @@ def test_observation_wakes_who_it_concerns(on_virtual_time: Run) -> None:
             first.observe({}, 429, body)
             first.settle()
         assert before < 10
-        assert anyio.current_time() < 5
+        assert anyio.current_time() < 8  # sixteen rounds of the pace, and not the minutes that 30 of 10 a minute take
         assert scheduler.statistics().scopes[0].buckets[0].limit == 6000
 
     on_virtual_time(main)
