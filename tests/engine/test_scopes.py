@@ -364,13 +364,15 @@ def test_refused_while_nothing_is_known(on_virtual_time: Run) -> None:
         (8, {}, 8),  # a full bucket has been spent, and next to no time has passed
         (2, {"retry-after": "20"}, 3),  # one in twenty seconds
         (2, {"retry-after-ms": "2"}, 30_000),
-        (40, {"retry-after-ms": "2"}, 40),
+        (40, {"retry-after-ms": "200"}, 300),  # a bucket of 40 that refills quickly
+        (40, {"retry-after-ms": "2"}, 800),  # but nobody's word is taken for everything
+        (40, {"retry-after": "1"}, 40),  # which is what servers say that know no better
     ],
 )
 def test_what_the_first_refusal_tells_of_a_limit(
     on_virtual_time: Run, answers: int, asked: dict[str, str], limit: int | None
 ) -> None:
-    """What has been spent, if that is more than a handful; else what the server asks to wait; else nothing."""
+    """What has been spent, if that is more than a handful, or what the server asks to wait, or nothing."""
 
     async def main() -> None:
         scheduler = learning()
@@ -380,6 +382,22 @@ def test_what_the_first_refusal_tells_of_a_limit(
         with scheduler.reserve_nowait("m", tokens=10) as reservation:
             reservation.observe(asked, 429, b"")
         assert _buckets(scheduler)["rpm"] == limit
+
+    on_virtual_time(main)
+
+
+def test_late_in_a_window_what_has_passed_tells_more_than_a_wait(on_virtual_time: Run) -> None:
+    """After half a minute the requests that have passed are a measurement."""
+
+    async def main() -> None:
+        scheduler = learning()
+        for _ in range(40):
+            with scheduler.reserve_nowait("m", tokens=10) as reservation:
+                reservation.observe({})
+        await anyio.sleep(30)
+        with scheduler.reserve_nowait("m", tokens=10) as reservation:
+            reservation.observe({"retry-after-ms": "200"}, 429, b"")
+        assert _buckets(scheduler)["rpm"] == 40 * 60 // 90
 
     on_virtual_time(main)
 
