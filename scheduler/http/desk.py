@@ -11,6 +11,7 @@ from scheduler.http.bodies import LOOKED_INTO, form_fields, json_object
 from scheduler.http.hints import PREFIX, Hints, current, hints_in
 from scheduler.http.origins import is_loopback
 from scheduler.http.passage import Passage, Seam
+from scheduler.http.wires import with_headers
 
 _KEYS = frozenset(
     [
@@ -99,9 +100,7 @@ class Desk:
 def _without(module: Any, request: Any) -> Any:
     """Return a request without the headers that are meant for the scheduler."""
     kept = [(name, value) for name, value in request.headers.raw if not name.lower().startswith(PREFIX.encode())]
-    return module.Request(
-        request.method, request.url, headers=kept, stream=request.stream, extensions=request.extensions
-    )
+    return with_headers(module, request, kept)
 
 
 def _looked_into(module: Any, request: Any) -> tuple[Mapping[str, Any] | None, int]:

@@ -1,12 +1,10 @@
 """Wires: how a task or a thread waits, and sends by httpx or by httpx2.
 
 The two libraries are one code base that has split; what is said here of one holds for the other, so a wire takes the
-module. The classes of the streams must be the module's own: its client looks.
+module.
 """
 
-import functools
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from abc import ABC, abstractmethod
 from types import ModuleType
 from typing import Any
 
@@ -17,12 +15,24 @@ from scheduler.engine.reservation import Reservation
 from scheduler.engine.waiter import Waiter
 from scheduler.http.bodies import plain, understood
 from scheduler.http.hearing import Hearing
+from scheduler.http.streams import streams_of
 
 _SMALL = 1 << 20  # bytes of a body whose decompression nothing bounds
 
 
-class _Wire:
+def with_headers(module: ModuleType, request: Any, headers: list[tuple[bytes, bytes]]) -> Any:
+    """Return a request of *module* that differs in its headers only."""
+    return module.Request(
+        request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+    )
+
+
+class _Wire(ABC):
     """What both kinds have in common."""
+
+    heard: str
+    chained: str
+    """Its kinds of streams."""
 
     def __init__(self, module: ModuleType, inner: Any) -> None:
         """Send by the transport *inner* of *module*."""
@@ -43,10 +53,7 @@ class _Wire:
         """Return a request with a header, or as it is if it has one of that name."""
         if name in request.headers:
             return request
-        headers = [*request.headers.raw, (name.encode(), value.encode())]
-        return self.module.Request(
-            request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
-        )
+        return with_headers(self.module, request, [*request.headers.raw, (name.encode(), value.encode())])
 
     def fields(self, response: Any) -> dict[str, str]:
         """Return the headers, their names in small letters; those that occur again are joined."""
@@ -72,9 +79,50 @@ class _Wire:
             return None
         return content
 
+    async def read(self, response: Any, most: int, *, mend: bool = False) -> tuple[bytes, bool]:
+        """Read a body, and return it with whether that is all; the response has it still.
+
+        Args:
+            response: The response.
+            most: Bytes after which a body is left as it is.
+            mend: Whether a body that breaks off counts as one that has ended.
+        """
+        stream, read, size = response.stream, list[bytes](), 0
+        pieces = self.pieces(stream)
+        try:
+            while (piece := await self.next(pieces)) is not None:
+                read.append(piece)
+                size += len(piece)
+                if size > most:
+                    response.stream = streams_of(self.module)[self.chained](read, pieces, stream)
+                    return b"".join(read), False
+        except BaseException as error:
+            if not (mend and isinstance(error, self.broken)):
+                await self.shut(stream)
+                raise
+        await self.close(response)
+        body = b"".join(read)
+        response.stream = self.module.ByteStream(body)
+        return body, True
+
+    def hand_over(self, response: Any, hearing: Hearing) -> None:
+        """Have *hearing* hear the body."""
+        response.stream = streams_of(self.module)[self.heard](response.stream, hearing)
+
+    @abstractmethod
+    def pieces(self, stream: Any) -> Any: ...
+    @abstractmethod
+    async def next(self, pieces: Any) -> bytes | None: ...
+    @abstractmethod
+    async def shut(self, stream: Any) -> None: ...
+    @abstractmethod
+    async def close(self, response: Any) -> None: ...
+
 
 class AsyncWire(_Wire):
     """A task's."""
+
+    heard, chained = "heard", "chained"
 
     async def enter(self, waiter: Waiter) -> Reservation:
         """Wait for a turn."""
@@ -88,40 +136,28 @@ class AsyncWire(_Wire):
         """Send a request and return the response, its body unread."""
         return await self.inner.handle_async_request(request)
 
-    async def read(self, response: Any, most: int, *, mend: bool = False) -> tuple[bytes, bool]:
-        """Read a body, and return it with whether that is all; the response has it still."""
-        stream, pieces, size = response.stream, [], 0
-        rest = stream.__aiter__()
-        try:
-            async for piece in rest:
-                pieces.append(piece)
-                size += len(piece)
-                if size > most:
-                    response.stream = _streams(self.module)["chained"](pieces, rest, stream)
-                    return b"".join(pieces), False
-        except self.broken:
-            if not mend:
-                await _aclose(stream)
-                raise
-        except BaseException:
-            await _aclose(stream)
-            raise
-        await stream.aclose()
-        body = b"".join(pieces)
-        response.stream = self.module.ByteStream(body)
-        return body, True
+    def pieces(self, stream: Any) -> Any:
+        """Begin to read a body."""
+        return stream.__aiter__()
+
+    async def next(self, pieces: Any) -> bytes | None:
+        """Return the next piece of a body, or None."""
+        return await anext(pieces, None)
+
+    async def shut(self, stream: Any) -> None:
+        """Close a body, even where its task is cancelled."""
+        with anyio.CancelScope(shield=True):
+            await stream.aclose()
 
     async def close(self, response: Any) -> None:
         """Let go of a response."""
         await response.stream.aclose()
 
-    def hand_over(self, response: Any, hearing: Hearing) -> None:
-        """Have *hearing* hear the body."""
-        response.stream = _streams(self.module)["heard"](response.stream, hearing)
-
 
 class SyncWire(_Wire):
     """A thread's. Its coroutines never suspend."""
+
+    heard, chained = "heard_sync", "chained_sync"
 
     async def enter(self, waiter: Waiter) -> Reservation:
         """Wait for a turn."""
@@ -135,142 +171,18 @@ class SyncWire(_Wire):
         """Send a request and return the response, its body unread."""
         return self.inner.handle_request(request)
 
-    async def read(self, response: Any, most: int, *, mend: bool = False) -> tuple[bytes, bool]:
-        """Read a body, and return it with whether that is all; the response has it still."""
-        stream, pieces, size = response.stream, [], 0
-        rest = iter(stream)
-        try:
-            for piece in rest:
-                pieces.append(piece)
-                size += len(piece)
-                if size > most:
-                    response.stream = _streams(self.module)["chained_sync"](pieces, rest, stream)
-                    return b"".join(pieces), False
-        except self.broken:
-            if not mend:
-                stream.close()
-                raise
-        except BaseException:
-            stream.close()
-            raise
+    def pieces(self, stream: Any) -> Any:
+        """Begin to read a body."""
+        return iter(stream)
+
+    async def next(self, pieces: Any) -> bytes | None:
+        """Return the next piece of a body, or None."""
+        return next(pieces, None)
+
+    async def shut(self, stream: Any) -> None:
+        """Close a body."""
         stream.close()
-        body = b"".join(pieces)
-        response.stream = self.module.ByteStream(body)
-        return body, True
 
     async def close(self, response: Any) -> None:
         """Let go of a response."""
         response.stream.close()
-
-    def hand_over(self, response: Any, hearing: Hearing) -> None:
-        """Have *hearing* hear the body."""
-        response.stream = _streams(self.module)["heard_sync"](response.stream, hearing)
-
-
-async def _aclose(stream: Any) -> None:
-    with anyio.CancelScope(shield=True):
-        await stream.aclose()
-
-
-class _Heard:
-    """A body that is heard as it is read."""
-
-    def __init__(self, inner: Any, hearing: Hearing) -> None:
-        self._inner = inner
-        self._hearing = hearing
-        self._chunks: Any = None
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = self._inner.__aiter__()
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            chunk: bytes = await self._chunks.__anext__()
-        except StopAsyncIteration:
-            self._hearing.ended()
-            raise
-        except Exception:
-            self._hearing.broke()
-            raise
-        self._hearing.heard(chunk)
-        return chunk
-
-    async def aclose(self) -> None:
-        try:
-            await self._inner.aclose()
-        finally:
-            self._hearing.left()
-
-
-class _HeardSync:
-    """The same in a thread."""
-
-    def __init__(self, inner: Any, hearing: Hearing) -> None:
-        self._inner = inner
-        self._hearing = hearing
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            for chunk in self._inner:
-                self._hearing.heard(chunk)
-                yield chunk
-        except Exception:
-            self._hearing.broke()
-            raise
-        self._hearing.ended()
-
-    def close(self) -> None:
-        try:
-            self._inner.close()
-        finally:
-            self._hearing.left()
-
-
-class _Chained:
-    """A body of which a part has been read."""
-
-    def __init__(self, pieces: list[bytes], rest: Any, stream: Any) -> None:
-        self._pieces = deque(pieces)
-        self._rest = rest
-        self._stream = stream
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._pieces:
-            return self._pieces.popleft()
-        piece: bytes = await self._rest.__anext__()
-        return piece
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-class _ChainedSync:
-    """The same in a thread."""
-
-    def __init__(self, pieces: list[bytes], rest: Any, stream: Any) -> None:
-        self._pieces = deque(pieces)
-        self._rest = rest
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        while self._pieces:
-            yield self._pieces.popleft()
-        yield from self._rest
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-@functools.cache
-def _streams(module: ModuleType) -> dict[str, Any]:
-    """Return the streams as classes of *module*."""
-    return {
-        "heard": type("Heard", (_Heard, module.AsyncByteStream), {}),
-        "heard_sync": type("HeardSync", (_HeardSync, module.SyncByteStream), {}),
-        "chained": type("Chained", (_Chained, module.AsyncByteStream), {}),
-        "chained_sync": type("ChainedSync", (_ChainedSync, module.SyncByteStream), {}),
-    }
