@@ -1,0 +1,62 @@
+"""The shortest time in which anybody could have done a job, by the provider's own account of what it charged.
+
+For each limit: what lay in it at the start and what it refilled, less what tenants really took, had to cover what was
+charged. The ideal is the longest of these times, no less than the last arrival, and the shortest answer. It is a bound
+from below; nobody can be faster, and with many limits nobody may be able to be as fast.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Report = Mapping[str, Any]
+
+
+def ideal(report: Report, world: Mapping[str, Any], last_due: float) -> float:
+    """Return seconds from the beginning to the last answer.
+
+    Args:
+        report: What the simulator says at the end.
+        world: Its settings.
+        last_due: When the last request was due.
+    """
+    longest = last_due
+    for limit in _limits(report):
+        work = limit["charged"] - limit["returned"]
+        low, high = 0.0, 1e5
+        for _ in range(50):
+            middle = (low + high) / 2
+            low, high = (middle, high) if _supply(limit, world, middle, report) < work else (low, middle)
+        longest = max(longest, high)
+    return longest + (report["shortest_latency"] or 0.0)
+
+
+def _limits(report: Report) -> Iterator[Report]:
+    for scope in report["scopes"]:
+        for name, limit in scope["limits"].items():
+            if limit["window"]:
+                yield {**limit, "name": name, "pool": scope["pool"]}
+
+
+def _supply(limit: Report, world: Mapping[str, Any], until: float, report: Report) -> float:
+    """Return the units that could have been taken of a limit by an instant."""
+    changes = {
+        change.at: change.limits[limit["name"]] for change in world.get("changes", ()) if limit["name"] in change.limits
+    }
+    first = _first(limit, world)
+    points = sorted({0.0, until, *(at for at in changes if at < until)})
+    total, amount = float(limit["start_level"]), first
+    for begin, end in itertools.pairwise(points):
+        amount = changes.get(begin, amount)
+        total += (end - begin) * amount / limit["window"]
+    if limit["unseen"]:
+        total -= limit["unseen"] * min(1.0, until / (report["now"] - report["started"]))
+    length = world.get("slices")
+    return min(total, (until + length) * first / limit["window"]) if length else total
+
+
+def _first(limit: Report, world: Mapping[str, Any]) -> float:
+    """Return the limit at the start: what is reported is that at the end."""
+    if not world.get("changes"):
+        return float(limit["limit"])
+    return float(world["limits"][limit["pool"]][limit["name"]])

@@ -1,0 +1,141 @@
+"""One race: a contender does a cell once, against a provider that begins anew."""
+
+import json
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from environments import interpreter
+from providers import Provider, llmock, simulator
+from workloads import DATA, LATENCY, Cell
+
+CONTENDERS = Path(__file__).parent / "contenders"
+PATIENCE = 240.0  # seconds for each of the size, after which a race is ended, and a minute
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who races.
+
+    Attributes:
+        name: As the table shows it.
+        script: In `contenders/`.
+        option: What distinguishes those that share a script.
+        needs_limits: Whether it cannot do without limits.
+        endpoints: What it can send.
+        unable: Cells that it has no way to do.
+    """
+
+    name: str
+    script: str
+    option: str = ""
+    needs_limits: bool = False
+    unable: tuple[str, ...] = ()
+
+
+def race(cell: Cell, contender: Contender, size: int, seed: int, *, independent: bool = False) -> Row:
+    """Have a contender do a cell once, against an *independent* limiter or against the simulator."""
+    requests = cell.make(size, seed)
+    limits = cell.believed or (cell.limits if contender.needs_limits else {})
+    serving = llmock if independent else simulator
+    with tempfile.TemporaryDirectory() as folder, serving(cell, seed) as provider:
+        told = Path(folder) / "race.json"
+        told.write_text(
+            json.dumps(
+                {
+                    "url": f"{provider.url}/v1",
+                    "limits": limits,
+                    "requests": requests,
+                    "latency": LATENCY,
+                    "option": contender.option,
+                }
+            )
+        )
+        with _started(contender, told) as process:
+            provider.begin()
+            outcome = _outcome(process, 60 + PATIENCE * size)
+        row = _judged(provider, outcome, requests)
+    return {"cell": cell.name, "contender": contender.name, "given": not cell.believed and contender.needs_limits} | row
+
+
+def _judged(provider: Provider, outcome: Row, requests: list[Row]) -> Row:
+    number = len(requests)
+    account = provider.account(requests)
+    lost = number - outcome["answered"]
+    return {
+        "requests": number,
+        "lost": lost,
+        "errors": outcome["errors"],
+        "twice": account["twice"],
+        "seconds": round(outcome["seconds"], 2),
+        "ideal": round(account["ideal"], 2),
+        "ratio": None if lost else round(outcome["seconds"] / account["ideal"], 4),
+        "refused": round(1000 * account["refused"] / number, 2),
+        "late": round(1000 * account["late"] / number, 2),
+        "waits": outcome["waits"],
+        "cpu_ms": round(1000 * outcome["cpu"] / number, 3),
+        "peak_mib": round(outcome["peak_mib"]),
+    }
+
+
+def _outcome(process: "subprocess.Popen[str]", patience: float) -> Row:
+    """Say the word, and return what the contender says at the end; what it has not answered by then is lost."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    timer = threading.Timer(patience, process.kill)
+    timer.start()
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    began = time.monotonic()
+    words = process.stdout.read().strip().splitlines()
+    timer.cancel()
+    if words and words[-1].startswith("{"):
+        outcome: Row = json.loads(words[-1])
+        return outcome
+    return {
+        "answered": 0,
+        "errors": {"ended": 1},
+        "seconds": time.monotonic() - began,
+        "waits": {},
+        "cpu": 0.0,
+        "peak_mib": 0.0,
+    }
+
+
+@contextmanager
+def _started(contender: Contender, told: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Start a contender, and wait until it is ready."""
+    script = script_of(contender)
+    process = subprocess.Popen(
+        [interpreter(script), str(script), str(told)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None if os.environ.get("COMPARE_LOUD") else subprocess.DEVNULL,
+        text=True,
+        env={"TIKTOKEN_CACHE_DIR": str(DATA / "tiktoken"), **os.environ},
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:  # some libraries greet
+            if line.strip() == "ready":
+                break
+        else:
+            raise SystemExit(f"{contender.name} does not get ready; COMPARE_LOUD=1 shows why")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def script_of(contender: Contender) -> Path:
+    """Return where a contender's script lies."""
+    return CONTENDERS / f"{contender.script}.py"
