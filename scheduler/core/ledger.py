@@ -226,7 +226,7 @@ class Ledger:
         ceiling = max(need, bucket.capacity * self._tuning.ceiling // 1000)
         if not bucket.rate:
             return min(bucket.ready_at(ceiling, now), bucket.ready_at(need + keep + unconfirmed, now))
-        ceiling = max(ceiling, need + min(self.cushion, self._least()))
+        ceiling = max(ceiling, need + self._least())
         full = bucket.ready_at(ceiling, now) if ceiling <= bucket.capacity else self._past_brim(ceiling, now)
         missing = need + keep - bucket.level
         if missing > unconfirmed or not unconfirmed:
@@ -336,9 +336,12 @@ class Ledger:
         if not bucket.rate:  # what comes all at once has no rate to lower: a part of it is left
             error = min(bucket.capacity * tuning.most // 1000, tuning.safety * self._forecast.error(now))
             return max(error, bucket.capacity * (WHOLE - self._share.permille) // WHOLE)
-        least = self._least()
         most = bucket.capacity * tuning.most // 1000  # a limit may have been lowered since the error was seen
-        error = tuning.safety * self._forecast.error(now)
+        error = self._forecast.error(now)
+        least = self._least()
+        if self.blind <= tuning.blind and self._informed_at < NEVER:
+            least = min(least, max(bucket.rate * tuning.tolerance, tuning.trust * error))
+        error *= tuning.safety
         if now < self._watch_until:
             least = max(least, bucket.capacity * tuning.watched // 1000)
         size = min(most, max(least, error))

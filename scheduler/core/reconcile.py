@@ -26,7 +26,9 @@ less what the server then said. Caution is made of it and of its absence:
 
 - **Cushion**: twice the largest recent forecast error, fading over two minutes, at least a second of refill (requests
   in transit while the server's bucket is full are clipped by about that, and others take as much in an answer's time)
-  or 2 % of the capacity, whichever is less, and at most 15 %. It is a level, not a rate: it costs its size once.
+  or 2 % of the capacity, whichever is less, and at most 15 %. It is a level, not a rate: it costs its size once. Where
+  answers have shown forecasts to be right, four times the error will do instead of the second, and a quarter of it at
+  least: that is one refusal more where a limit halves or a tenant arrives, and 0.75 s less for every job.
 - **Doubt**: spending that no answer has confirmed counts twice; see ``ledger``, and ``anchor`` for what ends it.
 - **Pace**, slow start: see ``pace``.
 

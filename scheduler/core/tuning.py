@@ -15,7 +15,8 @@ class Tuning:
     tolerance: int = SECOND // 4  # above the usual spread of the network; costs 0.25 s of optimism, held by the cushion
     rise: int = 400  # 700 doubled the refusals under stale headers
     safety: int = 2  # cushion over the largest recent forecast error
-    least: int = SECOND  # of refill: what is lost in transit to a full bucket, or taken by others
+    least: int = SECOND  # of refill: what is lost in transit to a full bucket, or taken by others; but no more ...
+    trust: int = 4  # ... than so many times the largest recent forecast error, or the tolerance
     most: int = 150  # of the capacity
     half_life: int = 83 * SECOND  # of the forecast error: e-fold in two minutes
     ceiling: int = 980  # of the capacity: nothing waits for more

@@ -94,13 +94,19 @@ def test_requests_that_overtake_each_other_are_no_forecast_error() -> None:
 
 
 def test_the_cushion_is_twice_the_largest_recent_forecast_error() -> None:
-    """It grows at once, to 15 % at most, is halved in 83 s, and does not shrink below a second's refill."""
+    """It grows at once, to 15 % at most, is halved in 83 s, and does not shrink below a quarter second's refill."""
     ours = account()
+    assert ours.cushion == RATE * MINUTE, "a second, before any answer"
     told(ours, charged(ours, 10), 0, LIMIT - 10)
     ours._watch_until = 0
     told(ours, charged(ours, 10), 0, LIMIT - 20)
+    assert ours.cushion == RATE * MINUTE // 4
+    told(ours, charged(ours, 10), 0, LIMIT - 131)
+    assert ours.forecast_error(0) == 100 * MINUTE
+    assert ours.cushion == 400 * MINUTE, "four times the error, up to a second"
+    told(ours, charged(ours, 10), 0, LIMIT - 500)
     assert ours.cushion == RATE * MINUTE
-    told(ours, charged(ours, 10), 0, LIMIT - 3_000)
+    told(ours, charged(ours, 10), 0, LIMIT - 3_480)
     error = ours.forecast_error(0)
     assert ours.cushion == 2 * error
     assert 2_900 * MINUTE < error < 3_000 * MINUTE
@@ -108,7 +114,7 @@ def test_the_cushion_is_twice_the_largest_recent_forecast_error() -> None:
     told(ours, charged(ours, 10), 0, 0)
     assert ours.cushion == ours.bucket.capacity * 15 // 100
     told(ours, charged(ours, 10, DAY), DAY, LIMIT - 10)
-    assert ours.cushion == RATE * MINUTE
+    assert ours.cushion == RATE * MINUTE // 4
 
 
 def test_a_new_acquaintance_is_watched_with_a_larger_cushion() -> None:
@@ -118,9 +124,9 @@ def test_a_new_acquaintance_is_watched_with_a_larger_cushion() -> None:
     for ours, level in ((full, LIMIT), (low, 5_000)):
         told(ours, charged(ours, 10), 0, level - 10)
     assert full.cushion == LIMIT * 60 // 1000 * MINUTE
-    assert low.cushion == RATE * MINUTE
+    assert low.cushion == RATE * MINUTE // 4
     told(full, charged(full, 10, 16 * SECOND), 16 * SECOND, LIMIT - 10)
-    assert full.cushion == RATE * MINUTE
+    assert full.cushion == RATE * MINUTE // 4
 
 
 # ---- headers that lag behind
