@@ -1,7 +1,8 @@
 """Sends whole requests of our own: for ``request``, ``map`` and ``scheduler run``.
 
 It sends by the transport itself and not through a client: what a client does for each request (cookies, redirects,
-authentication, hooks) costs more than the sending, and nothing of it is wanted here.
+authentication, hooks) costs more than the sending, and nothing of it is wanted here. For the same reason a url is
+parsed and headers are put together once, for all requests that differ only in their bodies.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from scheduler.http.hints import Hints
 from scheduler.http.passage import Passage, Seam
 from scheduler.http.wires import AsyncWire
 from scheduler.providers.base import Call, Usage
+
+_HEADS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Driver:
         self._seam = seam
         self._client = client
         self._wire = AsyncWire(httpx, inner)
+        self._heads: dict[tuple[str, str, str | None], httpx.Request] = {}  # requests without bodies
 
     async def perform(self, job: Job) -> Answer:
         """Carry out a job and return how it ended. Raises nothing but cancellation."""
@@ -92,10 +96,29 @@ class Driver:
         return Answer(response, ended.error, passage.attempts.sent, ended.usage, ended.latency)
 
     def _request(self, job: Job) -> httpx.Request:
+        kind = job.call.method, job.call.url, job.project
+        head = self._heads.get(kind)
+        if head is None:
+            if len(self._heads) == _HEADS:
+                self._heads.clear()
+            head = self._heads[kind] = self._head(*kind)
+        request = httpx.Request(
+            head.method,
+            head.url,
+            headers=[*head.headers.raw, (b"Content-Length", b"%d" % len(job.content))],
+            stream=httpx.ByteStream(job.content),
+            extensions=dict(head.extensions),
+        )
+        request.read()
+        return request
+
+    def _head(self, method: str, url: str, project: str | None) -> httpx.Request:
         headers = {"Content-Type": "application/json"}
-        if job.project is not None and self._seam.provider.project_header is not None:
-            headers[self._seam.provider.project_header] = job.project
-        return self._client.build_request(job.call.method, job.call.url, content=job.content, headers=headers)
+        if project is not None and self._seam.provider.project_header is not None:
+            headers[self._seam.provider.project_header] = project
+        head = self._client.build_request(method, url, headers=headers)
+        head.headers.pop("Content-Length", None)
+        return head
 
 
 async def _whole(ended: Ended, request: httpx.Request) -> httpx.Response | None:
@@ -105,7 +128,10 @@ async def _whole(ended: Ended, request: httpx.Request) -> httpx.Response | None:
         return None
     response.request = request
     response.elapsed = timedelta(seconds=ended.latency / SECOND)
-    await response.aread()
+    if isinstance(response.stream, httpx.ByteStream):  # it is at hand, and reading it awaits nothing
+        response.read()
+    else:
+        await response.aread()
     await response.aclose()
     answer: httpx.Response = response
     return answer
