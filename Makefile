@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test slow sdks coverage lint types clean
+.PHONY: demo test slow sdks coverage lint types bench bench-full bench-check clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; try make PYTHON=python3.12")'
@@ -29,6 +29,18 @@ coverage: $(VENV)/ready  ## all branches of core/, engine/ and stores/
 	$(VENV)/bin/coverage run -m pytest -q -m "not slow" --ignore tests/end_to_end --ignore tests/cli --ignore tests/simulator --ignore tests/sdks
 	$(VENV)/bin/coverage report --include 'scheduler/core/*,scheduler/engine/*' --fail-under 100
 	$(VENV)/bin/coverage report --format total
+
+bench: $(VENV)/ready  ## side by side with what others use, in about ten minutes
+	$(VENV)/bin/python benchmarks/compare.py --save short
+
+bench-full: $(VENV)/ready  ## every workload and world, and the micro-costs, in hours
+	$(VENV)/bin/python benchmarks/compare.py --full --save full
+	$(VENV)/bin/python benchmarks/compare.py --llmock --cells tokens,requests --rounds 3 --save llmock
+	$(VENV)/bin/python benchmarks/micro.py --save
+	$(VENV)/bin/python benchmarks/transports.py --save
+
+bench-check: $(VENV)/ready  ## have our figures become worse?
+	$(VENV)/bin/python benchmarks/check.py
 
 lint: $(VENV)/ready  ## rules and format
 	$(VENV)/bin/ruff check .

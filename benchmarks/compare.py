@@ -4,7 +4,7 @@
     python benchmarks/compare.py --full               every cell in double size, three rounds: hours
     python benchmarks/compare.py --cells tokens,tenant --contenders "openai 50,transport" --rounds 3
     python benchmarks/compare.py --llmock             the main comparison on a limiter that nobody here wrote
-    ... --save NAME                                   and write benchmarks/results/compare-NAME.json
+    ... --save NAME                                   and write results/compare-NAME.json, .md and .svg
 
 Each contender is a script in `contenders/` with an environment of its own, made from the registry as of one day. It
 gets ready; then the provider, `scheduler.simulator` in another process, begins anew, and so does the race. Three races
@@ -22,6 +22,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -129,9 +130,23 @@ def main() -> int:
             "size": size,
             "provider": "llmock" if options.llmock else "simulator",
         }
-        path = RESULTS / f"compare-{options.save}.json"
-        path.write_text(json.dumps({"note": note, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        save(options.save, note, rows)
     return 0
+
+
+def save(name: str, note: Row, rows: list[Row]) -> None:
+    """Write the rows as JSON, as a table and as a picture."""
+    path = RESULTS / f"compare-{name}.json"
+    path.write_text(json.dumps({"note": note, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    words = "\n".join(f"- {key}: {value}" for key, value in note.items())
+    meanings = "\n".join(f"- **{cell}**: {CELLS[cell].meaning}" for cell in dict.fromkeys(row["cell"] for row in rows))
+    path.with_suffix(".md").write_text(
+        f"# Side by side: {name}\n\n{words}\n\n{meanings}\n\n{table(rows)}\n`*`: told nothing like the others, it was"
+        " given the true limits, which it cannot do without.\n",
+        encoding="utf-8",
+    )
+    script = Path(__file__).parent / "plots.py"
+    subprocess.run([interpreter(script), str(script), str(path)], check=True)
 
 
 if __name__ == "__main__":
