@@ -79,12 +79,16 @@ class Scope:
         Where the window is known it decides. Otherwise the same limit does, then an account that knows nothing, then
         the shortest window. Where a window does not refill evenly, one that was inferred as if it did says nothing.
         """
+        for account in self.accounts:  # by far the most are of a bucket that is known just so
+            quota = account.bucket.quota
+            if quota.amount == limit and quota.window == window and account.dimension is dimension and account.known:
+                return account
         counted = [account for account in self.accounts if account.dimension is dimension]
         known = [account for account in counted if account.known]
         uneven = [account for account in known if account.bucket.quota.refill is not Refill.CONTINUOUS]
         same = [account for account in known if account.bucket.quota.amount == limit]
         of_window = [account for account in known if account.bucket.quota.window == window]
-        for account in (*(each for each in of_window if each in same), *(each for each in uneven if each in same)):
+        for account in (each for each in uneven if each in same):
             return account
         if of_window:
             return of_window[0]

@@ -77,7 +77,7 @@ class Wire(Protocol):
         """Have *hearing* hear the response's body as somebody reads it."""
         ...
 
-    def fields(self, response: Any) -> dict[str, str]:
+    def fields(self, response: Any) -> Mapping[str, str]:
         """Return the headers, their names in small letters."""
         ...
 

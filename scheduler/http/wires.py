@@ -16,6 +16,7 @@ from scheduler.engine.waiter import Waiter
 from scheduler.http.bodies import plain, understood
 from scheduler.http.hearing import Hearing
 from scheduler.http.streams import streams_of
+from scheduler.providers.headers import Fields
 
 _SMALL = 1 << 20  # bytes of a body whose decompression nothing bounds
 
@@ -55,9 +56,9 @@ class _Wire(ABC):
             return request
         return with_headers(self.module, request, [*request.headers.raw, (name.encode(), value.encode())])
 
-    def fields(self, response: Any) -> dict[str, str]:
+    def fields(self, response: Any) -> Fields:
         """Return the headers, their names in small letters; those that occur again are joined."""
-        fields: dict[str, str] = {}
+        fields = Fields()
         for raw_name, raw_value in response.headers.raw:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             fields[name] = f"{fields[name]}, {value}" if name in fields else value

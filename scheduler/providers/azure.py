@@ -25,7 +25,7 @@ from scheduler.providers.base import Call, Cause
 from scheduler.providers.compatible_parts import summed, words
 from scheduler.providers.dialect import Dialect
 from scheduler.providers.durations import whole_number
-from scheduler.providers.headers import PREFIX, Naming, Seen, observations
+from scheduler.providers.headers import PREFIX, Naming, Seen, names_of, observations
 from scheduler.providers.like_openai import LikeOpenAI
 from scheduler.providers.openai_errors import Causes
 from scheduler.tokens.counter import TokenCounter
@@ -49,7 +49,7 @@ def azure_headers(headers: Mapping[str, str]) -> Seen:
         if not 0 < window <= DAY or (text is not None and seconds is None):
             window, ignored = MINUTE, ignored + 1
         namings[word] = Naming(dimension, window=window, least=int(word == "requests"), inferred=False)
-    seen, unusable = observations(headers, namings=namings)
+    seen, unusable = observations(headers, names_of(namings))
     return seen, ignored + unusable
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from scheduler.core.quota import Dimension
 from scheduler.providers.base import Cause
 from scheduler.providers.durations import until_epoch, whole_number
-from scheduler.providers.headers import PREFIX, HeaderReader, Naming, Seen, observations
+from scheduler.providers.headers import PREFIX, HeaderReader, Naming, Seen, names_of, observations
 from scheduler.providers.named_windows import named_windows
 from scheduler.providers.openai_charge import ChargeFacts, documented
 
@@ -31,7 +31,7 @@ def summed(facts: ChargeFacts) -> int:
 def named(template: str = PREFIX + "{}-{}", **namings: Naming) -> HeaderReader:
     """Return a reader of headers by the last words of their names, written with ``_`` for ``-``."""
     by_words = {name.replace("_", "-"): naming for name, naming in namings.items()}
-    return partial(observations, namings=by_words, template=template)
+    return partial(observations, names=names_of(by_words, template))
 
 
 def nothing(_: Mapping[str, str]) -> Seen:

@@ -8,7 +8,6 @@ counted and not believed. Dimensions that are not known here (``tokens_usage_bas
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 from scheduler.core.quota import MINUTE, Dimension
@@ -53,40 +52,66 @@ NAMINGS: Mapping[str, Naming] = {
 """Meanings at OpenAI."""
 
 
-def lowered(headers: Mapping[Any, Any]) -> dict[str, str]:
+class Fields(dict[str, str]):
+    """Headers whose names are in small letters already."""
+
+
+def lowered(headers: Mapping[Any, Any]) -> Mapping[str, str]:
     """Return the headers with their names in small letters, without what is not text."""
+    if type(headers) is Fields:
+        return headers
     return {name.lower(): value for name, value in headers.items() if isinstance(name, str) and isinstance(value, str)}
 
 
-def observations(
-    headers: Mapping[str, str], *, namings: Mapping[str, Naming] = NAMINGS, template: str = PREFIX + "{}-{}"
-) -> Seen:
+class Names(NamedTuple):
+    """The names of the headers that speak of one bucket, and what they mean."""
+
+    limit: str
+    remaining: str
+    reset: str
+    naming: Naming
+
+
+def names_of(namings: Mapping[str, Naming], template: str = PREFIX + "{}-{}") -> tuple[Names, ...]:
+    """Return the names of headers.
+
+    Args:
+        namings: What the names' last words mean.
+        template: A header's name, with places for limit, remaining or reset, and for the last words.
+    """
+    fill = template.format
+    return tuple(
+        Names(fill("limit", words), fill("remaining", words), fill("reset", words), naming)
+        for words, naming in namings.items()
+    )
+
+
+OPENAI = names_of(NAMINGS)
+"""Those of OpenAI."""
+
+
+def observations(headers: Mapping[str, str], names: tuple[Names, ...] = OPENAI) -> Seen:
     """Read what an answer's headers say about the provider's buckets.
 
     Args:
         headers: Headers with their names in small letters.
-        namings: What the names' last words mean.
-        template: A header's name, with places for limit, remaining or reset, and for the last words.
+        names: Those that are looked for.
 
     Returns:
         The observations, each bucket at most once, and the number of fields that were ignored.
     """
     seen: list[Observation] = []
     ignored = 0
-    for words, naming in namings.items():
-        limit, remaining, reset = (headers.get(name) for name in _names(template, words))
+    for bucket in names:
+        limit, remaining = headers.get(bucket.limit), headers.get(bucket.remaining)
+        reset = headers.get(bucket.reset)
         if limit is None and remaining is None and reset is None:
             continue
-        observation, unusable = _observe(limit, remaining, reset, naming)
+        observation, unusable = _observe(limit, remaining, reset, bucket.naming)
         ignored += unusable
         if observation is not None:
             seen.append(observation)
     return tuple(seen), ignored
-
-
-@cache
-def _names(template: str, words: str) -> tuple[str, ...]:
-    return tuple(template.format(kind, words) for kind in ("limit", "remaining", "reset"))
 
 
 def joined(*readers: HeaderReader) -> HeaderReader:

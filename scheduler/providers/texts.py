@@ -17,5 +17,6 @@ _KEY = re.compile(
 def cleaned(text: str, limit: int) -> str:
     """Return *text* with keys masked, without control characters, terminal escapes and the like, cut to *limit*."""
     text = _KEY.sub(lambda match: f"{match[1] or 'Bearer '}...", text[: 4 * limit])
-    shown = "".join(character if character.isprintable() else " " for character in text)
-    return shown.strip()[:limit]
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return text.strip()[:limit]

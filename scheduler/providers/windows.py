@@ -14,7 +14,7 @@ Recorded: (10000, 9999, 8.64s) is a day and (10000, 9999, 6ms) a minute; (200, 1
 and 125267 s, a day; (100000, 99998, 0s) is at most 100 s, and so neither an hour nor a day.
 """
 
-from math import inf, log
+from math import inf
 
 from scheduler.core.quota import DAY, HOUR, MINUTE, SECOND
 
@@ -51,9 +51,9 @@ def infer_window(limit: int, remaining: int, reset: int, *, least: int = 0) -> i
     if longest == inf:
         return None
     away, nearest = min((_distance(window, shortest, longest), window) for window in WINDOWS)
-    return nearest if away <= log(_FAR) else None
+    return nearest if away <= _FAR else None
 
 
 def _distance(window: int, shortest: float, longest: float) -> float:
-    """Return how far *window* lies outside the bounds, as the logarithm of a factor."""
-    return log(shortest / window) if window < shortest else log(window / longest)
+    """Return by what factor *window* lies outside the bounds."""
+    return shortest / window if window < shortest else window / longest
