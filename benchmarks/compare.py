@@ -40,7 +40,8 @@ AT_ONCE = 3
 CONTENDERS = [
     Contender("openai 50", "openai_sdk", "50"),
     Contender("openai 500", "openai_sdk", "500"),
-    Contender("httpx + tenacity", "httpx_tenacity", "500"),
+    Contender("httpx cookbook", "httpx_tenacity", "cookbook"),
+    Contender("httpx retry-after", "httpx_tenacity", "retry-after"),
     Contender("aiolimiter", "aiolimiter_tenacity", needs_limits=True),
     Contender("token-throttle", "token_throttle_openai", needs_limits=True),
     Contender("langchain", "langchain_limiter", needs_limits=True, unable=("embeddings",)),

@@ -17,7 +17,7 @@ from openai import AsyncOpenAI
 from race import Race, Request, call, start
 from tenacity import retry, stop_after_attempt, wait_random_exponential
 
-TRIES = 100
+TRIES = 1000
 
 
 async def main(race: Race) -> None:

@@ -9,7 +9,7 @@
 Its docs: it "cannot be used to rate limit based on the size of the request". So it is given the rate at which requests
 of this workload's mean size, as the cookbook counts it, fit the limits: what one would have to find out beforehand.
 `max_bucket_size` and `check_every_n_seconds` are those of the docs' example, 10 and 0.1. It begins with an empty
-bucket, and does not see retries, which are the openai package's: `max_retries` is 2 by default, here 50. `abatch` is
+bucket, and does not see retries, which are the openai package's: `max_retries` is 2 by default, here 1,000. `abatch` is
 `ainvoke` in a task for each request, which is what happens here. The limiter is of chat models, none of embeddings.
 """
 
@@ -21,7 +21,7 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_openai import ChatOpenAI
 from race import Race, Request, start
 
-TRIES = 50
+TRIES = 1000
 
 
 def rates(race: Race) -> dict[str, float]:

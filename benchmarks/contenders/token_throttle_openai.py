@@ -9,8 +9,8 @@
 As its README shows: `acquire_capacity_for_request`, the call, `refund_capacity_from_response`, and at an error a refund
 of all tokens; quotas by model as under "Per-model configuration", its counter for OpenAI, its backend in memory. It
 refunds what was not used; a provider that charges by the cap does not, and refuses. The README leaves refusals to the
-client; `max_retries`, 2 by default, loses requests in such a rush, so here it is 50. A stream is asked for its usage,
-which is what there is to report. It cannot live with Python 3.11.
+client; `max_retries`, 2 by default, loses requests in such a rush, and so does 50, so here it is 1,000. A stream is
+asked for its usage, which is what there is to report. It cannot live with Python 3.11.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ from token_throttle import (
     openai_model_family_getter,
 )
 
-TRIES = 50
+TRIES = 1000
 
 
 async def used(client: AsyncOpenAI, request: Request) -> Any:
