@@ -41,6 +41,11 @@ AT_ONCE = 3
 CONTENDERS = [
     Contender("openai 50", "openai_sdk", "50"),
     Contender("openai 500", "openai_sdk", "500"),
+    Contender("httpx cookbook", "httpx_tenacity", "cookbook"),
+    Contender("httpx retry-after", "httpx_tenacity", "retry-after"),
+    Contender("aiolimiter", "aiolimiter_tenacity", needs_limits=True),
+    Contender("token-throttle", "token_throttle_openai", needs_limits=True),
+    Contender("langchain", "langchain_limiter", needs_limits=True, unable=("embeddings",)),
     Contender("transport", "ours", "transport"),
     Contender("reserve", "ours", "reserve", unable=("embeddings", "streams")),
     Contender("scheduler run", "ours_run", unable=("people", "trace", "streams")),
@@ -102,6 +107,16 @@ def _line(row: Row) -> str:
     return " | ".join(map(str, (row["cell"], name, *figures)))
 
 
+def _has_environment(contender: Contender) -> bool:
+    """Make a contender's environment; say so where that cannot be done, as without a Python that it can live with."""
+    try:
+        interpreter(script_of(contender))
+    except subprocess.CalledProcessError:
+        print(f"{contender.name} is left out: its environment cannot be made", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
 def main() -> int:
     """Compare what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -114,9 +129,7 @@ def main() -> int:
     options = parser.parse_args()
     names = options.cells.split(",") if options.cells else list(CELLS) if options.full else SHORT
     wanted = options.contenders.split(",") if options.contenders else [each.name for each in CONTENDERS]
-    contenders = [each for each in CONTENDERS if each.name in wanted]
-    for contender in contenders:
-        interpreter(script_of(contender))
+    contenders = [each for each in CONTENDERS if each.name in wanted and _has_environment(each)]
     rounds, size = options.rounds or (3 if options.full else 1), 2 if options.full else 1
     rows = medians(compare([CELLS[name] for name in names], contenders, rounds, size, llmock=options.llmock))
     print(table(rows))

@@ -16,7 +16,7 @@ import asyncio
 from openai import AsyncOpenAI
 from race import Race, Request, call, start
 
-TRIES = 50
+TRIES = 1000
 
 
 async def main(race: Race) -> None:
