@@ -40,6 +40,16 @@ AT_ONCE = 3
 CONTENDERS = [
     Contender("openai 50", "openai_sdk", "50"),
     Contender("openai 500", "openai_sdk", "500"),
+    Contender("litellm usage", "litellm_router", "usage"),
+    Contender("litellm enforce", "litellm_router", "enforce"),
+    Contender(
+        "parallel script 75 %", "parallel_script", "0.75", needs_limits=True, unable=("people", "trace", "streams")
+    ),
+    Contender(
+        "parallel script 100 %", "parallel_script", "1", needs_limits=True, unable=("people", "trace", "streams")
+    ),
+    Contender("curator openai", "curator", "openai", unable=("people", "trace", "streams", "embeddings")),
+    Contender("curator litellm", "curator", "litellm", unable=("people", "trace", "streams", "embeddings")),
     Contender("transport", "ours", "transport"),
     Contender("reserve", "ours", "reserve", unable=("embeddings", "streams")),
     Contender("scheduler run", "ours_run", unable=("people", "trace", "streams")),
