@@ -48,7 +48,13 @@ CONTENDERS = [
     Contender(
         "parallel script 100 %", "parallel_script", "1", needs_limits=True, unable=("people", "trace", "streams")
     ),
-    Contender("curator openai", "curator", "openai", unable=("people", "trace", "streams", "embeddings")),
+    Contender(  # what it asks for limits with, without messages, the simulator rejects without headers
+        "curator openai",
+        "curator",
+        "openai",
+        needs_limits=True,
+        unable=("people", "trace", "streams", "embeddings"),
+    ),
     Contender("curator litellm", "curator", "litellm", unable=("people", "trace", "streams", "embeddings")),
     Contender("transport", "ours", "transport"),
     Contender("reserve", "ours", "reserve", unable=("embeddings", "streams")),
