@@ -47,7 +47,6 @@ WAYS: dict[str, dict[str, Any]] = {
 
 async def main(race: Race) -> None:
     """Race; the option is the way in which limits are minded."""
-    litellm.telemetry = False
     models = {request.model for request in race.requests}
     await _warm(race)
     several = len({request.priority for request in race.requests}) > 1
