@@ -31,8 +31,8 @@ class Contender:
         script: In `contenders/`.
         option: What distinguishes those that share a script.
         needs_limits: Whether it cannot do without limits.
-        endpoints: What it can send.
         unable: Cells that it has no way to do.
+        variant: Whether it is another way to use what is in the short form already.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Contender:
     option: str = ""
     needs_limits: bool = False
     unable: tuple[str, ...] = ()
+    variant: bool = False
 
 
 def race(cell: Cell, contender: Contender, size: int, seed: int, *, independent: bool = False) -> Row:

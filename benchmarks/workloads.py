@@ -175,7 +175,7 @@ WORKLOADS = [
     Cell(
         "embeddings",
         lambda size, _: texts(1_000 * size),
-        {"text-embedding-3-small": {"rpm": 10_000, "tpm": 55_000}},
+        {"text-embedding-3-small": {"rpm": 10_000, "tpm": 41_000}},
         "inputs",
     ),
     Cell("streams", _asked(660, stream=True), TOKENS, "answers in pieces"),
