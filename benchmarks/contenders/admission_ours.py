@@ -55,10 +55,10 @@ def warmed(
     clock: HandClock | AheadClock | None = None, limits: dict[str, int] | None = None, **settings: Any
 ) -> Scheduler:
     """Return a scheduler past its slow start, that nobody tells what headers say."""
+    clock = clock or AheadClock()
     scheduler = Scheduler(limits={MODEL: limits or PLENTY}, clock=clock, **settings)
     for _ in range(20):
-        if clock is not None:
-            clock.instant += 60 * SECOND
+        clock.instant += 60 * SECOND
         scheduler.reserve_nowait(MODEL, tokens=100).settle()
     return scheduler
 
