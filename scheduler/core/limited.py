@@ -122,11 +122,12 @@ class Limited(Anchored):
         """
         quota = self.bucket.quota
         passed = ticket.total - ticket.charged - self._bounced
-        limit = max(passed * quota.window // (quota.window + now - self._began), 2 * ticket.charged, 1)
-        burst, few = limit, passed < _HANDFUL * ticket.charged
+        limit = burst = max(passed * quota.window // (quota.window + now - self._began), 2 * ticket.charged, 1)
+        few = passed < _HANDFUL * ticket.charged
         if few and not asked:
             return False
-        if asked and (few or (asked % SECOND and now - self._began < quota.window // 4)):
+        early = now - self._began < quota.window // 4
+        if asked and (few or (early and asked % SECOND)):
             brought = ticket.charged * quota.window // asked
             limit = max(limit, brought if few else min(brought, _FAST * burst))
         self.bucket = self.bucket.anew(replace(quota, amount=limit, burst=burst), now, 0)

@@ -20,10 +20,11 @@ thousandths and the purse in thousandths of scaled units: integers.
 """
 
 from scheduler.core.quota import MINUTE
+from scheduler.core.tuning import DEFAULT
 
 START = 4_000
 _FREE = 256_000
-_ROUND = 250_000_000  # ns: the anchor's tolerance
+_ROUND = DEFAULT.tolerance  # the shortest
 _BREADTH = 300_000_000  # ns of the pace that the purse holds
 
 

@@ -88,10 +88,9 @@ class Scope:
         uneven = [account for account in known if account.bucket.quota.refill is not Refill.CONTINUOUS]
         same = [account for account in known if account.bucket.quota.amount == limit]
         of_window = [account for account in known if account.bucket.quota.window == window]
-        for account in (each for each in uneven if each in same):
-            return account
-        if of_window:
-            return of_window[0]
+        stated = next((account for account in uneven if account in same), None)
+        if stated is not None or of_window:
+            return stated or of_window[0]
         unknown = next((account for account in counted if not account.known), None)
         if window is not None and not uneven:
             return unknown

@@ -20,7 +20,7 @@ from scheduler.http.passage import Passage, Seam
 from scheduler.http.wires import AsyncWire
 from scheduler.providers.base import Call, Usage
 
-_HEADS = 256
+_HEADS = 256  # kinds of requests that are kept: a url may hold a model's name
 
 
 @dataclass(frozen=True, slots=True)

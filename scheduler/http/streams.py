@@ -67,13 +67,17 @@ class _HeardSync:
             self._hearing.left()
 
 
-class _Chained:
+class _Begun:
     """A body of which a part has been read."""
 
     def __init__(self, pieces: list[bytes], rest: Any, stream: Any) -> None:
         self._pieces = deque(pieces)
         self._rest = rest
         self._stream = stream
+
+
+class _Chained(_Begun):
+    """What has been read, and the rest."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -88,13 +92,8 @@ class _Chained:
         await self._stream.aclose()
 
 
-class _ChainedSync:
+class _ChainedSync(_Begun):
     """The same in a thread."""
-
-    def __init__(self, pieces: list[bytes], rest: Any, stream: Any) -> None:
-        self._pieces = deque(pieces)
-        self._rest = rest
-        self._stream = stream
 
     def __iter__(self) -> Iterator[bytes]:
         while self._pieces:
