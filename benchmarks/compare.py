@@ -31,7 +31,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from environments import interpreter
+from environments import available, interpreter
 from races import Contender, Row, race, script_of
 from workloads import CELLS, Cell
 
@@ -116,16 +116,6 @@ def _line(row: Row) -> str:
     return " | ".join(map(str, (row["cell"], name, *figures)))
 
 
-def _has_environment(contender: Contender) -> bool:
-    """Make a contender's environment; say so where that cannot be done, as without a Python that it can live with."""
-    try:
-        interpreter(script_of(contender))
-    except subprocess.CalledProcessError:
-        print(f"{contender.name} is left out: its environment cannot be made", file=sys.stderr, flush=True)
-        return False
-    return True
-
-
 def main() -> int:
     """Compare what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,7 +130,7 @@ def main() -> int:
     short = not (options.full or options.cells)
     wanted = [each.name for each in CONTENDERS if not (short and each.variant)]
     wanted = options.contenders.split(",") if options.contenders else wanted
-    contenders = [each for each in CONTENDERS if each.name in wanted and _has_environment(each)]
+    contenders = [each for each in CONTENDERS if each.name in wanted and available(each.name, script_of(each))]
     rounds, size = options.rounds or (3 if options.full else 1), 2 if options.full else 1
     rows = medians(compare([CELLS[name] for name in names], contenders, rounds, size, llmock=options.llmock))
     print(table(rows))

@@ -16,6 +16,16 @@ def interpreter(script: Path) -> str:
     return found.stdout.strip()
 
 
+def available(name: str, script: Path) -> bool:
+    """Make a script's environment; say who is left out where that cannot be done, as for want of a Python."""
+    try:
+        interpreter(script)
+    except subprocess.CalledProcessError:
+        print(f"{name} is left out: its environment cannot be made", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
 def _python(script: Path) -> list[str]:
     """Choose this Python, or where the script cannot live with it, whichever uv finds on the path."""
     oldest = re.search(r'^# requires-python = ">=3\.(\d+)"', script.read_text(encoding="utf-8"), re.MULTILINE)

@@ -6,7 +6,8 @@ from below; nobody can be faster, and with many limits nobody may be able to be 
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 Report = Mapping[str, Any]
@@ -23,12 +24,17 @@ def ideal(report: Report, world: Mapping[str, Any], last_due: float) -> float:
     longest = last_due
     for limit in _limits(report):
         work = limit["charged"] - limit["returned"]
-        low, high = 0.0, 1e5
-        for _ in range(50):
-            middle = (low + high) / 2
-            low, high = (middle, high) if _supply(limit, world, middle, report) < work else (low, middle)
-        longest = max(longest, high)
+        longest = max(longest, reached(partial(_supply, limit, world, report), work))
     return longest + (report["shortest_latency"] or 0.0)
+
+
+def reached(supply: Callable[[float], float], work: float) -> float:
+    """Return the seconds after which what has been supplied by then covers the *work*."""
+    low, high = 0.0, 1e6
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if supply(middle) < work else (low, middle)
+    return high
 
 
 def _limits(report: Report) -> Iterator[Report]:
@@ -38,7 +44,7 @@ def _limits(report: Report) -> Iterator[Report]:
                 yield {**limit, "name": name, "pool": scope["pool"]}
 
 
-def _supply(limit: Report, world: Mapping[str, Any], until: float, report: Report) -> float:
+def _supply(limit: Report, world: Mapping[str, Any], report: Report, until: float) -> float:
     """Return the units that could have been taken of a limit by an instant."""
     changes = {
         change.at: change.limits[limit["name"]] for change in world.get("changes", ()) if limit["name"] in change.limits

@@ -22,10 +22,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from environments import interpreter
+from environments import available, interpreter
 from micro_tables import tables
 
 HERE = Path(__file__).parent
+CONTENDERS = HERE / "contenders"
 ROUNDS = 3
 QUEUED = (1_000, 10_000, 100_000)
 MILLION = 1_000_000
@@ -40,7 +41,6 @@ PEERS = {
     "token-throttle": "admission_token_throttle",
 }
 ASKED = ("limits, fixed window", "limits, moving window", "limits, sliding counter")
-NEEDS_312 = "token-throttle"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Case:
 
 def cases(*, quick: bool) -> list[Case]:
     """Return what there is to measure."""
-    peers = {who: script for who, script in PEERS.items() if who != NEEDS_312 or sys.version_info >= (3, 12)}
+    peers = {who: script for who, script in PEERS.items() if available(who, CONTENDERS / f"{script}.py")}
     plain = {"floor": "admission_floor", "ours": "admission_ours", **peers}
     mixed = {"floor, mixed": "admission_floor", "ours, all on": "admission_ours"}
     found = [Case(script, who, "admission") for who, script in plain.items()]
@@ -81,7 +81,7 @@ def cases(*, quick: bool) -> list[Case]:
 
 def pythons(scripts: Iterable[str]) -> dict[str, str]:
     """Return the interpreter of each script: of those that say what they need their own, for the others this one."""
-    paths = {script: HERE / "contenders" / f"{script}.py" for script in scripts}
+    paths = {script: CONTENDERS / f"{script}.py" for script in scripts}
     return {
         script: interpreter(path) if path.read_text(encoding="utf-8").startswith("# /// script") else sys.executable
         for script, path in paths.items()
@@ -90,7 +90,7 @@ def pythons(scripts: Iterable[str]) -> dict[str, str]:
 
 def measured(case: Case, python: str) -> dict[str, float]:
     """Measure one thing once, in a process of its own."""
-    script = HERE / "contenders" / f"{case.script}.py"
+    script = CONTENDERS / f"{case.script}.py"
     command = [python, str(script), case.who, case.what, str(case.number)]
     figures: dict[str, float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     return figures
@@ -120,8 +120,6 @@ def main() -> int:
     rounds = 1 if options.quick else ROUNDS
     rows = rows_of(cases(quick=options.quick), rounds)
     print(tables(rows))
-    if sys.version_info < (3, 12):
-        print(f"{NEEDS_312} is absent: it needs Python 3.12, and this is {platform.python_version()}.")
     if options.save:
         machine = {
             "python": platform.python_version(),

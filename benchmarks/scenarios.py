@@ -39,11 +39,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
+from ideals import reached
 from worlds import OTHERS, STUDY, Case, drawn, slow
 
 from scheduler.clock import LoopClock
@@ -200,11 +202,7 @@ def ideal(case: Case, limits: Iterable[tuple[str, Row]], charges: list[int]) -> 
     longest = paid_back(case, charges)
     for name, limit in limits:
         work = limit["charged"] - limit["returned"]
-        low, high = 0.0, 1e6
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if supply(case, name, limit, middle) < work else (low, middle)
-        longest = max(longest, high)
+        longest = max(longest, reached(partial(supply, case, name, limit), work))
     return longest
 
 

@@ -34,7 +34,7 @@ from limits.aio.strategies import (
 )
 from pyrate_limiter import BucketAsyncWrapper, Duration, InMemoryBucket, Limiter, Rate
 from throttled.asyncio import RateLimiterType, Throttled
-from waiting import PER_SECOND, STEPS, Acquire, Crowd, Figures, HandLoop, admission, backlog, by_hand, start
+from waiting import PER_SECOND, STEPS, Acquire, Crowd, Figures, HandLoop, admission, backlog, measuring, start
 
 PLENTY = 10**9
 
@@ -140,14 +140,5 @@ async def standing(who: str, seconds: int) -> Figures:
     return await backlog(WAITING[who](PER_SECOND), seconds)
 
 
-def measure(who: str, what: str, number: int) -> Figures:
-    """Measure one thing once."""
-    if what == "admission":
-        return asyncio.run(admissions(who))
-    if what == "backlog":
-        return asyncio.run(standing(who, number))
-    return by_hand(queue(who, number))
-
-
 if __name__ == "__main__":
-    start(measure)
+    start(measuring(admissions, queue, standing))

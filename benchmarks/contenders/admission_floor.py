@@ -13,7 +13,7 @@ from functools import partial
 
 import trio
 import trio.testing
-from waiting import PER_SECOND, STEPS, Acquire, Crowd, Figures, admission, backlog, by_hand, resident, start
+from waiting import PER_SECOND, STEPS, Acquire, Crowd, Figures, admission, backlog, measuring, resident, start
 
 MINUTE = 60 * 10**9
 DAY = 24 * 60 * MINUTE
@@ -116,21 +116,22 @@ def taking(bucket: OneBucket | FloorBucket) -> Acquire:
     return acquire
 
 
-async def admissions() -> Figures:
+async def admissions(_: str) -> Figures:
     """Return the microseconds of taking from a bucket of one dimension, and of four."""
     one = await admission(taking(OneBucket(PLENTY[0], MINUTE)))
     return {"one_us": one, "several_us": await admission(taking(FloorBucket(PLENTY))), "dimensions": 4}
 
 
-async def queue(number: int, place: Callable[[], float]) -> Figures:
-    """Park and release."""
+async def queue(who: str, number: int) -> Figures:
+    """Park and release, in the order of arrival or in a mixed one."""
+    place: Callable[[], float] = random.Random(1).random if who == "floor, mixed" else int
     waiting = FloorQueue(FloorBucket(PLENTY), place)
     crowd = Crowd(waiting.acquire, number)
     parked = await crowd.park()
     return parked | await crowd.release(partial(waiting.release, -(-number // STEPS)))
 
 
-async def standing(seconds: int) -> Figures:
+async def standing(_: str, seconds: int) -> Figures:
     """Measure a standing backlog."""
     waiting = FloorQueue(FloorBucket((60 * PER_SECOND, *PLENTY[1:])), int)
     waiting.bucket.levels[0] = 0
@@ -157,13 +158,9 @@ async def trio_memory(number: int, waiter: Acquire) -> Figures:
 
 def measure(who: str, what: str, number: int) -> Figures:
     """Measure one thing once."""
-    if what == "admission":
-        return asyncio.run(admissions())
-    if what == "backlog":
-        return asyncio.run(standing(number))
     if what == "memory on trio":
         return trio.run(trio_memory, number, bare)
-    return by_hand(queue(number, random.Random(1).random if who == "floor, mixed" else int))
+    return measuring(admissions, queue, standing)(who, what, number)
 
 
 if __name__ == "__main__":

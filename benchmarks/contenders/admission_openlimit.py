@@ -10,14 +10,13 @@ Apart, for it needs help to be imported: its client of Redis is older than Pytho
 encodings from the network. Neither takes part in a turn.
 """
 
-import asyncio
 import sys
 from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
 
 import tiktoken
-from waiting import PER_SECOND, Acquire, Crowd, Figures, admission, backlog, by_hand, start
+from waiting import Acquire, Figures, admission, polling, start
 
 sys.modules["aioredis"] = ModuleType("aioredis")
 tiktoken.get_encoding = MagicMock()
@@ -42,26 +41,5 @@ async def admissions() -> Figures:
     return {"several_us": await admission(turns(PLENTY)), "dimensions": 2}
 
 
-async def queue(number: int) -> Figures:
-    """Park."""
-    acquire = turns(1)
-    await acquire()
-    return await Crowd(acquire, number).park()
-
-
-async def standing(seconds: int) -> Figures:
-    """Measure a standing backlog."""
-    return await backlog(turns(PER_SECOND), seconds)
-
-
-def measure(_: str, what: str, number: int) -> Figures:
-    """Measure one thing once."""
-    if what == "admission":
-        return asyncio.run(admissions())
-    if what == "backlog":
-        return asyncio.run(standing(number))
-    return by_hand(queue(number))
-
-
 if __name__ == "__main__":
-    start(measure)
+    start(polling(admissions, turns))

@@ -6,7 +6,6 @@ come in another order than the requests were made in, so that the processor find
 caches; `floor, mixed` releases in such an order too.
 """
 
-import asyncio
 import itertools
 import time
 import unittest.mock
@@ -14,7 +13,7 @@ from typing import Any
 
 import trio
 from admission_floor import trio_memory
-from waiting import PER_SECOND, STEPS, Acquire, Crowd, Figures, admission, backlog, by_hand, start
+from waiting import PER_SECOND, STEPS, Acquire, Crowd, Figures, admission, backlog, measuring, start
 
 from scheduler import Scheduler
 
@@ -88,7 +87,7 @@ def turns(scheduler: Scheduler) -> Acquire:
     return turn
 
 
-async def admissions() -> Figures:
+async def admissions(_: str) -> Figures:
     """Return the microseconds of a turn with one bucket, and with four."""
     one = await admission(turns(warmed(limits={"rpm": 10**9})))
     return {"one_us": one, "several_us": await admission(turns(warmed())), "dimensions": 4}
@@ -114,8 +113,9 @@ def entering(scheduler: Scheduler, tenants: int) -> Acquire:
     return enter
 
 
-async def queue(number: int, tenants: int) -> Figures:
+async def queue(who: str, number: int) -> Figures:
     """Park and release; with more tenants than one, everything is on."""
+    tenants = TENANTS if who == "ours, all on" else 1
     clock = HandClock()
     weights = {f"tenant {index}": 1.0 + index % 4 for index in range(tenants)}
     scheduler = held_back(clock, weights=weights, reserved={"interactive": 0.01}) if tenants > 1 else held_back(clock)
@@ -142,20 +142,16 @@ async def queue(number: int, tenants: int) -> Figures:
     return parked | released | {"decide_us": decided / number * 1e6}
 
 
-async def standing(seconds: int) -> Figures:
+async def standing(_: str, seconds: int) -> Figures:
     """Measure a standing backlog."""
     return await backlog(turns(held_back(AheadClock(), 60 * PER_SECOND)), seconds)
 
 
 def measure(who: str, what: str, number: int) -> Figures:
     """Measure one thing once."""
-    if what == "admission":
-        return asyncio.run(admissions())
-    if what == "backlog":
-        return asyncio.run(standing(number))
     if what == "memory on trio":
         return trio.run(trio_memory, number, turns(held_back(HandClock())))
-    return by_hand(queue(number, TENANTS if who == "ours, all on" else 1))
+    return measuring(admissions, queue, standing)(who, what, number)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@
 A turn is `reserve` and what was really used, in one dimension or in four. Its waiters look again after a time.
 """
 
-import asyncio
 from typing import Any
 
 from token_throttle import MemoryBackendBuilder, PerModelConfig, Quota, RateLimiter, UsageQuotas
-from waiting import PER_SECOND, Acquire, Crowd, Figures, admission, backlog, by_hand, start
+from waiting import Acquire, Figures, admission, polling, start
 
 MINUTE, DAY = 60, 86_400
 PLENTY = [
@@ -49,26 +48,5 @@ async def admissions() -> Figures:
     return {"one_us": one, "several_us": await admission(turns(PLENTY)), "dimensions": 4}
 
 
-async def queue(number: int) -> Figures:
-    """Park."""
-    acquire = scarce(1)
-    await acquire()
-    return await Crowd(acquire, number).park()
-
-
-async def standing(seconds: int) -> Figures:
-    """Measure a standing backlog."""
-    return await backlog(scarce(PER_SECOND), seconds)
-
-
-def measure(_: str, what: str, number: int) -> Figures:
-    """Measure one thing once."""
-    if what == "admission":
-        return asyncio.run(admissions())
-    if what == "backlog":
-        return asyncio.run(standing(number))
-    return by_hand(queue(number))
-
-
 if __name__ == "__main__":
-    start(measure)
+    start(polling(admissions, scarce))

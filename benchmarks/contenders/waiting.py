@@ -16,6 +16,8 @@ from typing import Any
 
 Acquire = Callable[[], Awaitable[Any]]
 Figures = dict[str, float]
+Measurement = Coroutine[Any, Any, Figures]
+Measure = Callable[[str, str, int], Figures]
 
 ADMISSIONS = 20_000
 STEPS = 20  # in which a queue is released, as time brings what it waits for
@@ -35,7 +37,7 @@ class HandLoop(asyncio.SelectorEventLoop):
         return self.instant
 
 
-def by_hand(measure: Coroutine[Any, Any, Figures]) -> Figures:
+def by_hand(measure: Measurement) -> Figures:
     """Run a measurement on a loop whose time stands still."""
     with asyncio.Runner(loop_factory=HandLoop) as runner:
         return runner.run(measure)
@@ -121,7 +123,38 @@ async def backlog(acquire: Acquire, seconds: float) -> Figures:
     }
 
 
-def start(measure: Callable[[str, str, int], Figures]) -> None:
+def measuring(
+    admissions: Callable[[str], Measurement],
+    queue: Callable[[str, int], Measurement],
+    standing: Callable[[str, int], Measurement],
+) -> Measure:
+    """Return what measures one thing once: a turn, a queue of a number, or a backlog of a number of seconds."""
+
+    def measure(who: str, what: str, number: int) -> Figures:
+        if what == "admission":
+            return asyncio.run(admissions(who))
+        if what == "backlog":
+            return asyncio.run(standing(who, number))
+        return by_hand(queue(who, number))
+
+    return measure
+
+
+def polling(admissions: Callable[[], Measurement], turns: Callable[[int], Acquire]) -> Measure:
+    """Return the same of turns, so many a second, whose waiters look again after a time; so they are only parked."""
+
+    async def queue(_: str, number: int) -> Figures:
+        acquire = turns(1)
+        await acquire()
+        return await Crowd(acquire, number).park()
+
+    async def standing(_: str, seconds: int) -> Figures:
+        return await backlog(turns(PER_SECOND), seconds)
+
+    return measuring(lambda _: admissions(), queue, standing)
+
+
+def start(measure: Measure) -> None:
     """Measure what the command line names (who, what, a number) once, and print it as JSON."""
     who, what, number = sys.argv[1:]
     print(json.dumps(measure(who, what, int(number))), flush=True)

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+from sdk_support import STRAY
+
+from scheduler import Scheduler
 
 KEY = "sk-a-key-for-tests"
 _PATHS = {
@@ -61,6 +64,18 @@ class Llmock:
 
     def close(self) -> None:
         self._client.close()
+
+
+def check_llmock(server: Llmock, scheduler: Scheduler, calls: int) -> None:
+    """What must hold after a rush: next to nothing refused and nothing lost, no fault found, all usage read."""
+    statuses = server.statuses()
+    stray = statuses[429]
+    assert stray <= STRAY
+    assert (statuses[200], statuses.total()) == (calls, calls + stray)
+    assert server.findings() == []
+    seen = scheduler.statistics()
+    assert (seen.sent, seen.refusals, seen.in_flight, seen.queued) == (calls + stray, stray, 0, 0)
+    assert min(seen.usage.input_tokens, seen.usage.output_tokens) > 0
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sdk_llmock import KEY, Llmock, llmock
+from sdk_llmock import KEY, Llmock, check_llmock, llmock
 from sdk_servers import Answer, Scripted, cutting, served
-from sdk_support import STRAY, async_client, at_once, check_private, failures, in_threads, needs, run, sync_client
+from sdk_support import async_client, at_once, check_private, failures, in_threads, needs, run, sync_client
 
 from scheduler import Scheduler
 
@@ -59,19 +59,6 @@ def synchronous(url: str, scheduler: Scheduler, **settings: Any) -> Anthropic:
     return Anthropic(api_key=KEY, base_url=url, http_client=sync_client(scheduler), **settings)
 
 
-def check(server: Llmock, scheduler: Scheduler, calls: int = CALLS) -> None:
-    """What must hold after a rush: nothing refused or lost, no fault found, all usage read."""
-    statuses = server.statuses()
-    stray = statuses[429]
-    assert stray <= STRAY
-    assert (statuses[200], statuses.total()) == (calls, calls + stray)
-    assert server.findings() == []
-    seen = scheduler.statistics()
-    assert (seen.sent, seen.refusals, seen.in_flight, seen.queued) == (calls + stray, stray, 0, 0)
-    assert seen.usage.input_tokens > 0
-    assert seen.usage.output_tokens > 0
-
-
 def test_without_a_scheduler_most_of_a_rush_is_refused(server: Llmock) -> None:
     """The limit is real: the SDK by itself has most of the calls refused."""
 
@@ -97,7 +84,7 @@ def test_messages_in_tasks(server: Llmock) -> None:
         assert usage.output_tokens == sum(answer.usage.output_tokens for answer in answers)
 
     run(main)
-    check(server, scheduler)
+    check_llmock(server, scheduler, CALLS)
 
 
 def test_messages_in_threads(server: Llmock) -> None:
@@ -106,7 +93,7 @@ def test_messages_in_threads(server: Llmock) -> None:
     with synchronous(f"{server.url}/anthropic", scheduler) as client:
         answers = in_threads(lambda number: client.messages.create(**question(number)), range(CALLS))
     assert [answer.content[0].text for answer in answers] == [text(number) for number in range(CALLS)]
-    check(server, scheduler)
+    check_llmock(server, scheduler, CALLS)
 
 
 def test_streams(server: Llmock) -> None:
@@ -122,7 +109,7 @@ def test_streams(server: Llmock) -> None:
             assert pieces[-1][0] - pieces[0][0] > 0.1
 
     run(main)
-    check(server, scheduler, 3)
+    check_llmock(server, scheduler, 3)
 
 
 def test_raw_responses(server: Llmock) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sdk_llmock import KEY, Llmock, llmock
+from sdk_llmock import KEY, Llmock, check_llmock, llmock
 from sdk_servers import Answer, Scripted, served
-from sdk_support import STRAY, async_client, at_once, check_private, failures, in_threads, needs, run, sync_client
+from sdk_support import async_client, at_once, check_private, failures, in_threads, needs, run, sync_client
 
 from scheduler import Scheduler
 
@@ -47,15 +47,10 @@ def text(number: int) -> Any:
     return build_mock_text(settings=MockResponseSettings(), model=MODEL, prompt=f"Question {number}?")
 
 
-def check(server: Llmock, scheduler: Scheduler, tokens: int, calls: int = CALLS) -> None:
-    statuses = server.statuses()
-    stray = statuses[429]
-    assert stray <= STRAY
-    assert (statuses[200], statuses.total()) == (calls, calls + stray)
-    assert server.findings() == []
-    seen = scheduler.statistics()
-    assert (seen.sent, seen.refusals, seen.in_flight, seen.queued) == (calls + stray, stray, 0, 0)
-    assert seen.usage.input_tokens + seen.usage.output_tokens == tokens
+def check(server: Llmock, scheduler: Scheduler, tokens: int) -> None:
+    check_llmock(server, scheduler, CALLS)
+    usage = scheduler.statistics().usage
+    assert usage.input_tokens + usage.output_tokens == tokens
 
 
 def test_without_a_scheduler_most_of_a_rush_is_refused(server: Llmock) -> None:
