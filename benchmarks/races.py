@@ -1,5 +1,6 @@
 """One race: a contender does a cell once, against a provider that begins anew."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,9 +18,13 @@ from providers import Provider, llmock, simulator
 from workloads import DATA, LATENCY, Cell
 
 CONTENDERS = Path(__file__).parent / "contenders"
+RUSH = 2.0  # seconds in which most of a race's work is done
 PATIENCE = 240.0  # seconds for each of the size, after which a race is ended, and a minute
 
 Row = dict[str, Any]
+
+_BEGINNING = threading.Lock()
+"""One race begins at a time: programs that load, and a thousand requests at once, are what fills a machine."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,13 @@ def race(cell: Cell, contender: Contender, size: int, seed: int, *, independent:
                 }
             )
         )
-        with _started(contender, told) as process:
-            provider.begin()
-            outcome = _outcome(process, 60 + PATIENCE * size)
+        with contextlib.ExitStack() as stack:
+            with _BEGINNING:
+                process = stack.enter_context(_started(contender, told))
+                provider.begin()
+                running = _Running(process, 60 + PATIENCE * size)
+                time.sleep(RUSH)
+            outcome = running.outcome()
         row = _judged(provider, outcome, requests)
     return {"cell": cell.name, "contender": contender.name, "given": not cell.believed and contender.needs_limits} | row
 
@@ -88,28 +97,35 @@ def _judged(provider: Provider, outcome: Row, requests: list[Row]) -> Row:
     }
 
 
-def _outcome(process: "subprocess.Popen[str]", patience: float) -> Row:
-    """Say the word, and return what the contender says at the end; what it has not answered by then is lost."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    timer = threading.Timer(patience, process.kill)
-    timer.start()
-    process.stdin.write("go\n")
-    process.stdin.flush()
-    began = time.monotonic()
-    words = process.stdout.read().strip().splitlines()
-    timer.cancel()
-    if words and words[-1].startswith("{"):
-        outcome: Row = json.loads(words[-1])
-        return outcome
-    return {
-        "answered": 0,
-        "errors": {"ended": 1},
-        "seconds": time.monotonic() - began,
-        "waits": {},
-        "cpu": 0.0,
-        "peak_mib": 0.0,
-    }
+class _Running:
+    """A contender that has been given the word."""
+
+    def __init__(self, process: "subprocess.Popen[str]", patience: float) -> None:
+        """Say the word. What is not answered when *patience*, in seconds, has ended is lost."""
+        assert process.stdin is not None
+        self._process = process
+        self._timer = threading.Timer(patience, process.kill)
+        self._timer.start()
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        self._began = time.monotonic()
+
+    def outcome(self) -> Row:
+        """Return what the contender says at the end."""
+        assert self._process.stdout is not None
+        words = self._process.stdout.read().strip().splitlines()
+        self._timer.cancel()
+        if words and words[-1].startswith("{"):
+            outcome: Row = json.loads(words[-1])
+            return outcome
+        return {
+            "answered": 0,
+            "errors": {"ended": 1},
+            "seconds": time.monotonic() - self._began,
+            "waits": {},
+            "cpu": 0.0,
+            "peak_mib": 0.0,
+        }
 
 
 @contextmanager

@@ -24,7 +24,10 @@ class BadCall(Exception):
         status: HTTP status.
         param: The field at fault, or None.
         code: The provider's code, or None.
+        model: The model that the request names, where that could be read.
     """
+
+    model: str | None = None
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> None:
         super().__init__(message)
@@ -77,7 +80,11 @@ def read(path: str, raw: bytes) -> Call:
     model = body.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= _LONGEST_NAME:
         raise BadCall("you must provide a model parameter", param="model")
-    return READERS[path](body, model)
+    try:
+        return READERS[path](body, model)
+    except BadCall as error:
+        error.model = model
+        raise
 
 
 def canonical(call: Call) -> bytes:

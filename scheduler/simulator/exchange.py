@@ -39,7 +39,7 @@ class Request:
 
 async def handle(state: State, wire: Wire) -> None:
     """Answer one request to an endpoint that takes a model."""
-    rejected = None
+    rejected, shown = None, []
     try:
         call, name = await _read(state, wire)
     except BodyTooLarge:
@@ -48,9 +48,10 @@ async def handle(state: State, wire: Wire) -> None:
         rejected = unauthorized(state, wire)
     except BadCall as error:
         rejected = errors.error(400, str(error), "invalid_request_error", error.code, param=error.param)
+        shown = _levels(state, wire, error.model)
     if rejected is not None:
         state.tally.rejected[rejected.status] += 1
-        await wire.answer(rejected, common_headers(state, "0" * 32, 0.0))
+        await wire.answer(rejected, shown + common_headers(state, "0" * 32, 0.0))
         return
     luck = Luck(state.world, name, state.tries[name])
     state.tries[name] += 1
@@ -81,6 +82,14 @@ async def _read(state: State, wire: Wire) -> tuple[Call, bytes]:
         raise _Unauthorized
     call = read(wire.path, raw)
     return call, digest(call.path, wire.header(b"openai-project"), canonical(call))
+
+
+def _levels(state: State, wire: Wire, model: str | None) -> Headers:
+    """Return the rate headers of a request that is rejected and takes nothing: some clients ask for limits so."""
+    if model is None:
+        return []
+    scopes = state.enforcer.scopes_of(model, wire.header(b"openai-project"))
+    return rate_headers(state.world, scopes, state.now(), Luck(state.world, b"", 0).headers)
 
 
 def unauthorized(state: State, wire: Wire) -> Answer | None:

@@ -116,6 +116,16 @@ def test_a_project_s_token_limit_has_headers_of_its_own() -> None:
     }
 
 
+def test_a_rejected_request_shows_the_limits_of_its_model_and_takes_nothing() -> None:
+    """Some clients ask for the limits with a request that has no messages; one without a model is told nothing."""
+    world = World(limits={"*": {"tpm": 1000, "rpm": 60}})
+    rejected, admitted, unnamed = asked(world, {"model": "m"}, chat(max_tokens=40), {"messages": []})
+    assert (rejected.status_code, admitted.status_code, unnamed.status_code) == (400, 200, 400)
+    assert (rates(rejected)["limit-tokens"], rates(rejected)["remaining-requests"]) == ("1000", "60")
+    assert rates(admitted)["remaining-requests"] == "59"
+    assert rates(unnamed) == {}
+
+
 def test_headers_can_be_missing_or_nonsense() -> None:
     """About the share that the world says is without headers, or with headers that are nonsense."""
     bodies = [chat(f"question {number}") for number in range(400)]
