@@ -10,8 +10,9 @@ import json
 import sys
 from pathlib import Path
 
-from compare import CONTENDERS, SHORT, compare, medians, table
-from races import Row
+from compare import CONTENDERS, SHORT, compare, jobs
+from records import Records, Row, medians
+from reports import table
 from workloads import CELLS
 
 SAVED = Path(__file__).parent / "results" / "compare-short.json"
@@ -42,7 +43,9 @@ def main() -> int:
     """Race, compare, and say what has become worse; return 1 if anything has."""
     saved = {(row["cell"], row["contender"]): row for row in json.loads(SAVED.read_text(encoding="utf-8"))["rows"]}
     contenders = [each for each in CONTENDERS if each.name in {PEER, *OURS}]
-    rows = medians(compare([CELLS[name] for name in SHORT], contenders, ROUNDS, 1, llmock=False))
+    records = Records(None)
+    compare(jobs([CELLS[name] for name in SHORT], contenders, ROUNDS), records)
+    rows = medians(records.rows(), SHORT, [each.name for each in contenders])
     print(table(rows))
     now = {(row["cell"], row["contender"]): row for row in rows}
     failed = 0

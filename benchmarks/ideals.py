@@ -28,6 +28,14 @@ def ideal(report: Report, world: Mapping[str, Any], last_due: float) -> float:
     return longest + (report["shortest_latency"] or 0.0)
 
 
+def used(report: Report, world: Mapping[str, Any], seconds: float) -> float:
+    """Return the share of the scarcest limit that was used, of what it allowed until *seconds* after the beginning."""
+    return max(
+        ((limit["charged"] - limit["returned"]) / _supply(limit, world, report, seconds) for limit in _limits(report)),
+        default=0.0,
+    )
+
+
 def reached(supply: Callable[[float], float], work: float) -> float:
     """Return the seconds after which what has been supplied by then covers the *work*."""
     low, high = 0.0, 1e6

@@ -9,17 +9,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import httpx
 from environments import interpreter
-from ideals import ideal
+from ideals import ideal, used
+from records import Row
 from workloads import CELLS, LATENCY, Cell
 
 from scheduler.simulator import Simulator, World, run as serve
 
 MINUTE = 60.0
-Row = dict[str, Any]
 
 
 class Provider(Protocol):
@@ -31,8 +31,13 @@ class Provider(Protocol):
         """Begin anew."""
         ...
 
-    def account(self, requests: Sequence[Row]) -> Row:
-        """Return ``ideal``, ``refused``, ``late`` (refused after the first minute) and ``twice``."""
+    def account(self, requests: Sequence[Row], seconds: float) -> Row:
+        """Return ``ideal``, ``used``, ``refused``, ``late`` (refused after the first minute) and ``twice``.
+
+        Args:
+            requests: The job.
+            seconds: When the last answer came.
+        """
         ...
 
 
@@ -53,13 +58,14 @@ class Simulated:
         self._client.post("/control/reset").raise_for_status()
         self._after.start()
 
-    def account(self, requests: Sequence[Row]) -> Row:
+    def account(self, requests: Sequence[Row], seconds: float) -> Row:
         """Return what it counted."""
         self._after.cancel()
         report = self._report()
         refused = report["refused"]
         return {
             "ideal": ideal(report, self._settings, max(request["at"] for request in requests)),
+            "used": used(report, self._settings, seconds),
             "refused": refused,
             "late": refused - self._early if self._early is not None else 0,
             "twice": report["completed_twice"],
@@ -93,7 +99,7 @@ class Independent:
         """Begin anew."""
         self._client.post("/_llmock/reset").raise_for_status()
 
-    def account(self, requests: Sequence[Row]) -> Row:
+    def account(self, requests: Sequence[Row], seconds: float) -> Row:
         """Return what it counted."""
         records = self._client.get("/_llmock/requests").json()["requests"]
         served = Counter(json.dumps(record["body"]) for record in records if record["status"] == 200)
@@ -101,6 +107,7 @@ class Independent:
         needed = max((work[name] - amount) / amount for name, amount in self._limits.items())
         return {
             "ideal": max(0.0, needed * MINUTE) + LATENCY,
+            "used": max(work[name] / (amount * (1 + seconds / MINUTE)) for name, amount in self._limits.items()),
             "refused": sum(record["status"] == 429 for record in records),
             "late": 0,
             "twice": sum(count > 1 for count in served.values()),

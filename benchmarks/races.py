@@ -10,18 +10,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from environments import interpreter
 from providers import Provider, llmock, simulator
+from records import Row
 from workloads import DATA, LATENCY, Cell
 
 CONTENDERS = Path(__file__).parent / "contenders"
 RUSH = 2.0  # seconds in which most of a race's work is done
 PATIENCE = 240.0  # seconds for each of the size, after which a race is ended, and a minute
 
-Row = dict[str, Any]
 
 _BEGINNING = threading.Lock()
 """One race begins at a time: programs that load, and a thousand requests at once, are what fills a machine."""
@@ -74,12 +74,20 @@ def race(cell: Cell, contender: Contender, size: int, seed: int, *, independent:
                 time.sleep(RUSH)
             outcome = running.outcome()
         row = _judged(provider, outcome, requests)
-    return {"cell": cell.name, "contender": contender.name, "given": not cell.believed and contender.needs_limits} | row
+    return {
+        "cell": cell.name,
+        "contender": contender.name,
+        "seed": seed,
+        "size": size,
+        "date": datetime.now(UTC).date().isoformat(),
+        "given": not cell.believed and contender.needs_limits,
+        **row,
+    }
 
 
 def _judged(provider: Provider, outcome: Row, requests: list[Row]) -> Row:
     number = len(requests)
-    account = provider.account(requests)
+    account = provider.account(requests, outcome["seconds"])
     lost = number - outcome["answered"]
     return {
         "requests": number,
@@ -89,6 +97,7 @@ def _judged(provider: Provider, outcome: Row, requests: list[Row]) -> Row:
         "seconds": round(outcome["seconds"], 2),
         "ideal": round(account["ideal"], 2),
         "ratio": None if lost else round(outcome["seconds"] / account["ideal"], 4),
+        "used": round(account["used"], 4),
         "refused": round(1000 * account["refused"] / number, 2),
         "late": round(1000 * account["late"] / number, 2),
         "waits": outcome["waits"],

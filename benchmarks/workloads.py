@@ -1,8 +1,8 @@
 """What `compare.py` has contenders do: requests, a provider, and what may be believed of it.
 
-A cell is a workload in a world. Each is made to take a perfect client about half a minute, or two minutes where it is
-run in double size: a bucket that is full at the start, and its refill. All requests are due at the start unless said
-otherwise, and no two are alike.
+A cell is a workload in a world. Each is made to take a perfect client half a minute to a minute: a bucket that is full
+at the start, and its refill. In the full form worlds have double size, so that two minutes show what a client learns.
+All requests are due at the start unless said otherwise, and no two are alike.
 """
 
 import csv
@@ -11,7 +11,7 @@ import math
 import os
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Cell:
         world: Further settings of the simulator.
         told: What contenders are told of the limits; None: nothing.
         meaning: What it is about, in a few words.
+        full: Its size in the full form.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Cell:
     meaning: str
     world: Mapping[str, Any] = field(default_factory=dict)
     told: Limits | None = field(default_factory=dict)
+    full: int = 1
 
     @property
     def believed(self) -> Limits | None:
@@ -205,4 +207,4 @@ WORLDS = [
     Cell("errors", _asked(660), TOKENS, "2 % of the answers are errors", {"faults": {"server_error": 0.02}}),
     Cell("blind", _asked(660), TOKENS, "no headers", {"headers": False}),
 ]
-CELLS = {cell.name: cell for cell in (*WORKLOADS, *WORLDS)}
+CELLS = {cell.name: cell for cell in (*WORKLOADS, *(replace(cell, full=2) for cell in WORLDS))}

@@ -1,0 +1,78 @@
+"""Every race that has been run, one JSON object a line, so that hours of races survive an interruption.
+
+A race is known by its cell, contender, seed and size. One that is run again replaces what was there; all others stay,
+and `medians` are over all that there are.
+"""
+
+import json
+import statistics
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+_KEY = ("cell", "contender", "seed", "size")
+_MIDDLE = ("seconds", "ideal", "used", "refused", "late", "cpu_ms", "peak_mib")
+_MOST = ("lost", "twice")
+
+
+class Records:
+    """The races in a file, or in memory only where *path* is None."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read what is there."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._rows: dict[tuple[Any, ...], Row] = {}
+        if path is not None and path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                row = json.loads(line)
+                self._rows[_key(row)] = row
+
+    def __contains__(self, key: tuple[str, str, int, int]) -> bool:
+        """Whether a race of that cell, contender, seed and size has been run."""
+        return key in self._rows
+
+    def keep(self, row: Row) -> None:
+        """Take a race up, and write it down at once."""
+        with self._lock:
+            self._rows[_key(row)] = row
+            if self._path is not None:
+                lines = [json.dumps(each) + "\n" for _, each in sorted(self._rows.items())]
+                self._path.write_text("".join(lines), encoding="utf-8")
+
+    def rows(self) -> list[Row]:
+        """Return all races."""
+        return list(self._rows.values())
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _KEY)
+
+
+def medians(rows: Iterable[Row], cells: Sequence[str], contenders: Sequence[str]) -> list[Row]:
+    """Return a row for each of the *cells* and *contenders* that has raced, in their order.
+
+    Figures are medians of its races; what is lost or done twice is the most; a ratio is None if any race is void.
+    """
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["cell"], row["contender"]), []).append(row)
+    return [_median(groups[key]) for cell in cells for name in contenders if (key := (cell, name)) in groups]
+
+
+def _median(group: list[Row]) -> Row:
+    merged = {name: group[0][name] for name in ("cell", "contender", "given", "size", "requests")}
+    merged |= {"rounds": len(group), "dates": sorted({row["date"] for row in group})}
+    ratios = [row["ratio"] for row in group if row["ratio"] is not None]
+    merged["ratio"] = statistics.median(ratios) if len(ratios) == len(group) else None
+    merged["spread"] = [min(ratios), max(ratios)] if ratios else None
+    merged |= {name: statistics.median(row[name] for row in group) for name in _MIDDLE}
+    merged |= {name: max(row[name] for row in group) for name in _MOST}
+    merged["waits"] = {
+        priority: {name: statistics.median(row["waits"][priority][name] for row in group) for name in ("p50", "p99")}
+        for priority in group[0]["waits"]
+        if all(priority in row["waits"] for row in group)
+    }
+    return merged

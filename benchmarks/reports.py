@@ -1,0 +1,62 @@
+"""What `compare.py` says of its races: a table, and files of figures, words and a picture."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from environments import interpreter
+from records import Row
+from workloads import CELLS
+
+HEADS = (
+    *("cell", "contender", "ratio", "spread", "used, %", "refused", "late", "lost"),
+    *("wait p50 / p99, s", "cpu, ms", "MiB"),
+)
+_FOOT = "`*`: told nothing like the others, it was given the true limits, which it cannot do without."
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return rows as a Markdown table, cell by cell."""
+    head = f"| {' | '.join(HEADS)} |\n|---|---|{'---:|' * (len(HEADS) - 2)}\n"
+    return head + "".join(f"| {line(row)} |\n" for row in rows)
+
+
+def line(row: Row) -> str:
+    """Return a race, or the median of some, as a line of the table."""
+    waits = ", ".join(f"{priority} {each['p50']:.1f} / {each['p99']:.1f}" for priority, each in row["waits"].items())
+    low, high = row.get("spread") or (None, None)
+    ratio = f"{row['ratio']:.3f}" if row["ratio"] is not None else "void"
+    spread = f"{low:.3f} to {high:.3f}" if row.get("rounds", 1) > 1 and low is not None else ""
+    figures: tuple[Any, ...] = (
+        *(row["cell"], row["contender"] + "*" * row["given"], ratio, spread, f"{100 * row['used']:.1f}"),
+        *(row["refused"], row["late"], row["lost"], waits, f"{row['cpu_ms']:.2f}", round(row["peak_mib"])),
+    )
+    return " | ".join(map(str, figures))
+
+
+def save(path: Path, rows: list[Row], provider: str) -> None:
+    """Write the rows to *path* as JSON, and beside it as a table and as a picture."""
+    note = {
+        "dates": sorted({date for row in rows for date in row["dates"]}),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "scheduler": version("quota-scheduler"),
+        "rounds": max(row["rounds"] for row in rows),
+        "provider": provider,
+    }
+    path.write_text(json.dumps({"note": note, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    words = "\n".join(
+        f"- {key}: {', '.join(value) if isinstance(value, list) else value}" for key, value in note.items()
+    )
+    meanings = "\n".join(f"- **{cell}**: {CELLS[cell].meaning}" for cell in dict.fromkeys(row["cell"] for row in rows))
+    title = path.stem.removeprefix("compare-")
+    path.with_suffix(".md").write_text(
+        f"# Side by side: {title}\n\n{words}\n\n{meanings}\n\n{table(rows)}\n{_FOOT}\n", encoding="utf-8"
+    )
+    script = Path(__file__).parent / "plots.py"
+    subprocess.run([interpreter(script), str(script), str(path)], check=True)
