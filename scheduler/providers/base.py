@@ -140,7 +140,7 @@ class Call:
             goes elsewhere the path from the version on, without the names of things: ``/v1/files/{id}``.
         model: Model that the body names, or "".
         charge: What the limiter is expected to take at admission.
-        input_tokens: Estimated tokens sent, for the expected cost; of a request that was recognised by its bytes only.
+        input_tokens: Tokens sent, estimated.
         stream: Whether the answer comes as server-sent events.
         pool: Name by which its limits are found, where that is not the model: a service tier, long context or another
             organization has limits of its own, ``MODEL@flex``, and what names no model those of its endpoint. See

@@ -33,6 +33,7 @@ from scheduler.tokens.chat import content_tokens, estimated_tokens
 from scheduler.tokens.counter import TokenCounter
 
 _NEVER_LONG = 100_000  # input tokens up to which no model's request is long
+_DENSEST = 4  # tokens that there may be for each that is estimated: every byte one
 _STREAMED: tuple[Any, ...] = (True, "true")  # the latter in a form
 _LATIN_1 = 0xFF  # the last character that a header can carry
 
@@ -45,7 +46,7 @@ class OpenAI:
     "unsuccessful requests contribute to your per-minute limit").
 
     Args:
-        counter: Counts input tokens for the expected cost; charges do without it.
+        counter: Counts the input tokens of requests that may be long ones to the provider; charges do without it.
         base_url: Origin and path prefix, without the ``/v1`` that urls begin with.
         charge_rule: What the limiter takes, if not what the dialect says; ``CHARGE_RULES`` has the known ones by name.
         dialect: What its answers mean, and what it is called.
@@ -77,6 +78,8 @@ class OpenAI:
     def describe(self, method: str, url: str, body: Mapping[str, Any]) -> Call:
         """Describe a request before it is sent; linear in the body's pieces, whatever their size and depth.
 
+        Input tokens are estimated by bytes, and counted where that may decide which limits it draws on.
+
         Raises:
             InvalidRequest: If the endpoint is unknown or a field that decides the charge is unusable; it carries
                 the field and the mend.
@@ -86,8 +89,11 @@ class OpenAI:
         counts = counts_of(body)
         require_content(endpoint, body)
         content = content_in(endpoint, body)
-        tokens = content_tokens(content, model, self.counter, body, chat=endpoint in CONVERSATIONS)
-        charge, candidates = self._charge(facts_of(endpoint, content, counts, body), content.images)
+        facts = facts_of(endpoint, content, counts, body)
+        tokens = estimated_tokens(content, model, facts.declared)
+        if tokens > _NEVER_LONG // _DENSEST:  # which pool it draws on may hang on a token
+            tokens = content_tokens(content, model, self.counter, body, chat=endpoint in CONVERSATIONS)
+        charge, candidates = self._charge(facts, content.images)
         return Call(
             method="POST",
             url=str(endpoint),

@@ -12,6 +12,7 @@ from scheduler.providers.base import Call, Provider, Settlement
 from scheduler.providers.openai import OpenAI
 from scheduler.providers.openai_charge import CHARGE_RULES, Endpoint
 from scheduler.providers.openai_request import DESCRIBED
+from scheduler.tokens.chat import PER_MESSAGE
 from scheduler.tokens.text import ByteEstimate
 
 OPENAI = OpenAI(ByteEstimate())
@@ -27,7 +28,22 @@ def test_a_chat_request() -> None:
     """A request is described by its endpoint, model, charges, expected tokens and whether it streams."""
     call = OPENAI.describe("POST", CHAT, HELLO | {"stream": True})
     candidates = (6, 8, 22, 8)
-    assert call == Call("POST", CHAT, "gpt-5-mini", Charge(tokens=6), 12, stream=True, candidates=candidates)
+    assert call == Call("POST", CHAT, "gpt-5-mini", Charge(tokens=6), 8, stream=True, candidates=candidates)
+
+
+class OneByOne:
+    """Counts a token for every character."""
+
+    def count(self, text: str, model: str) -> int:
+        return len(text)
+
+
+@pytest.mark.parametrize(("characters", "counted"), [(99_000, False), (100_000, True)])
+def test_input_tokens_are_counted_where_a_request_may_be_a_long_one(characters: int, *, counted: bool) -> None:
+    """What has no more bytes than no model calls long is estimated; beyond, what the counter says decides."""
+    body = {"model": "gpt-4.1", "input": "x" * characters}
+    call = OpenAI(OneByOne()).describe("POST", "/v1/embeddings", body)
+    assert call.input_tokens == (characters if counted else characters // 4 + PER_MESSAGE)
 
 
 def test_what_kind_of_provider_it_is() -> None:
