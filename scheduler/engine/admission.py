@@ -84,11 +84,14 @@ class Admission(Waiting):
     @contextlib.contextmanager
     def under_way(self) -> Iterator[None]:
         """Count a whole request, which may be tried more than once, while it lasts: it may wait beside the queue."""
-        self._later(partial(self._count_jobs, 1))
+        job = object()
+        self._jobs.add(job)  # without the lock: a set is safe between threads, and who waits for quiet is in first
         try:
             yield
         finally:
-            self._later(partial(self._count_jobs, -1))
+            self._jobs.discard(job)
+            if self._idlers:
+                self._later(lambda: None)  # whoever does chores looks whether all is quiet
 
     def enter(self, waiter: Waiter, *, blocking: bool) -> bool:
         """Let a request through, or queue it and return False: then it sleeps in its task, or *blocking* in a thread.
@@ -270,16 +273,13 @@ class Admission(Waiting):
 
     async def wait_idle(self) -> None:
         """Wait until nothing waits, nothing is in flight and no request is under way."""
-        idler = None
+        idler = Idler(current_host(self._hosts))
+        idler.host.prepare(idler)
         with self._lock:
-            self._begin()
-            if not self._idle:
-                idler = Idler(current_host(self._hosts))
-                idler.host.prepare(idler)
-                self._idlers.append(idler)
+            now = self._begin()
+            self._idlers.append(idler)
+            self._conclude(now)
         self._after()
-        if idler is None:
-            return
         try:
             await idler.host.sleep(idler)
         finally:

@@ -55,7 +55,7 @@ class Waiting(Monitor):
         self._timer = Timer(self._tick, self._timer_lost)
         self._deadlines = Deadlines()
         self._idlers: list[Idler] = []
-        self._jobs = 0
+        self._jobs: set[object] = set()  # requests under way
 
     @property
     def _idle(self) -> bool:
@@ -98,9 +98,6 @@ class Waiting(Monitor):
     def _forget_idler(self, idler: Idler) -> None:
         with contextlib.suppress(ValueError):
             self._idlers.remove(idler)
-
-    def _count_jobs(self, change: int) -> None:
-        self._jobs += change
 
     def _remove(self, waiter: Waiter, now: int) -> None:
         self._take_out(waiter)

@@ -130,12 +130,13 @@ class _AsyncInner:
     """An asynchronous transport: a set of ways out for each event loop."""
 
     def __init__(self, terms: Terms) -> None:
-        self._router = Routed(terms, "AsyncClient")
+        self._router = Routed(terms, "AsyncClient") if terms.may_proxy else None
         self._ways = PerLoop(lambda on_asyncio: _Ways(terms, on_asyncio=on_asyncio))
 
     async def handle_async_request(self, request: Any) -> Any:
         ways = await self._ways.here()
-        return await ways.send_in_turn(request, direct=self._router.is_direct(request.url))
+        direct = self._router is None or self._router.is_direct(request.url)
+        return await ways.send_in_turn(request, direct=direct)
 
     async def aclose(self) -> None:
         await self._ways.aclose()

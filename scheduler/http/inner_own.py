@@ -9,9 +9,12 @@ import ssl
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
+from urllib.request import getproxies
 
 from scheduler.http.origins import is_loopback
 from scheduler.http.shards import SHARD
+
+_PROXIED = frozenset({"http", "https", "all"})  # what httpx looks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,11 @@ class Terms:
     trust_env: bool
     max_connections: int | None
     keepalive: float
+
+    @property
+    def may_proxy(self) -> bool:
+        """Whether there is a proxy that something may go by."""
+        return self.proxy is not None or (self.trust_env and not getproxies().keys().isdisjoint(_PROXIED))
 
     def client(self, kind: str) -> Any:
         """Return one of httpx's own clients: a pool of its own for what goes directly, and for each proxy."""
