@@ -50,7 +50,8 @@ def _panel(axis: Any, group: list[Row], name: str, *, named: bool) -> None:
         axis.set_xscale("symlog", linthresh=1)
         axis.set_xlim(0, 10 * max(1, *(value or 0 for value in values)))
     for place, row, value in zip(places, group, values, strict=True):
-        text = f" {row['lost']} lost" if value is None else f" {value:,.3g}" if value < 1_000 else f" {value:,.0f}"
+        missing = " unfinished" if row["unfinished"] else f" {row['lost']} lost"
+        text = missing if value is None else f" {value:,.3g}" if value < 1_000 else f" {value:,.0f}"
         axis.text(value or 0, place, text, va="center", fontsize=7)
     axis.set_yticks(places, [row["contender"] + "*" * row["given"] for row in group] if named else [""] * len(group))
     axis.tick_params(labelsize=7)

@@ -88,15 +88,16 @@ def race(cell: Cell, contender: Contender, size: int, seed: int, *, independent:
 def _judged(provider: Provider, outcome: Row, requests: list[Row]) -> Row:
     number = len(requests)
     account = provider.account(requests, outcome["seconds"])
-    lost = number - outcome["answered"]
+    missing, unfinished = number - outcome["answered"], outcome.get("unfinished", False)
     return {
         "requests": number,
-        "lost": lost,
+        "unfinished": unfinished,
+        "lost": 0 if unfinished else missing,
         "errors": outcome["errors"],
         "twice": account["twice"],
         "seconds": round(outcome["seconds"], 2),
         "ideal": round(account["ideal"], 2),
-        "ratio": None if lost else round(outcome["seconds"] / account["ideal"], 4),
+        "ratio": None if missing else round(outcome["seconds"] / account["ideal"], 4),
         "used": round(account["used"], 4),
         "refused": round(1000 * account["refused"] / number, 2),
         "late": round(1000 * account["late"] / number, 2),
@@ -110,7 +111,7 @@ class _Running:
     """A contender that has been given the word."""
 
     def __init__(self, process: "subprocess.Popen[str]", patience: float) -> None:
-        """Say the word. What is not answered when *patience*, in seconds, has ended is lost."""
+        """Say the word. Who has not come to an end when *patience*, in seconds, has ended does not."""
         assert process.stdin is not None
         self._process = process
         self._timer = threading.Timer(patience, process.kill)
@@ -129,7 +130,8 @@ class _Running:
             return outcome
         return {
             "answered": 0,
-            "errors": {"ended": 1},
+            "unfinished": True,
+            "errors": {},
             "seconds": time.monotonic() - self._began,
             "waits": {},
             "cpu": 0.0,

@@ -54,7 +54,8 @@ def _key(row: Row) -> tuple[Any, ...]:
 def medians(rows: Iterable[Row], cells: Sequence[str], contenders: Sequence[str]) -> list[Row]:
     """Return a row for each of the *cells* and *contenders* that has raced, in their order.
 
-    Figures are medians of its races; what is lost or done twice is the most; a ratio is None if any race is void.
+    Figures are medians of its races; what is lost or done twice is the most; a ratio is None if any race is void, or
+    was not at its end when it was ended.
     """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -70,6 +71,7 @@ def _median(group: list[Row]) -> Row:
     merged["spread"] = [min(ratios), max(ratios)] if ratios else None
     merged |= {name: statistics.median(row[name] for row in group) for name in _MIDDLE}
     merged |= {name: max(row[name] for row in group) for name in _MOST}
+    merged["unfinished"] = any(row["unfinished"] for row in group)
     merged["waits"] = {
         priority: {name: statistics.median(row["waits"][priority][name] for row in group) for name in ("p50", "p99")}
         for priority in group[0]["waits"]

@@ -17,7 +17,10 @@ HEADS = (
     *("cell", "contender", "ratio", "spread", "used, %", "refused", "late", "lost"),
     *("wait p50 / p99, s", "cpu, ms", "MiB"),
 )
-_FOOT = "`*`: told nothing like the others, it was given the true limits, which it cannot do without."
+_FOOT = (
+    "void: answers are missing. unfinished: not at its end after five minutes, or nine in the worlds. `*`: told nothing"
+    " like the others, it was given the true limits, which it cannot do without."
+)
 
 
 def table(rows: Iterable[Row]) -> str:
@@ -30,11 +33,12 @@ def line(row: Row) -> str:
     """Return a race, or the median of some, as a line of the table."""
     waits = ", ".join(f"{priority} {each['p50']:.1f} / {each['p99']:.1f}" for priority, each in row["waits"].items())
     low, high = row.get("spread") or (None, None)
-    ratio = f"{row['ratio']:.3f}" if row["ratio"] is not None else "void"
+    ratio = f"{row['ratio']:.3f}" if row["ratio"] is not None else "unfinished" if row["unfinished"] else "void"
     spread = f"{low:.3f} to {high:.3f}" if row.get("rounds", 1) > 1 and low is not None else ""
     figures: tuple[Any, ...] = (
         *(row["cell"], row["contender"] + "*" * row["given"], ratio, spread, f"{100 * row['used']:.1f}"),
-        *(row["refused"], row["late"], row["lost"], waits, f"{row['cpu_ms']:.2f}", round(row["peak_mib"])),
+        *(row["refused"], row["late"], row["lost"], waits),
+        *(("", "") if row["unfinished"] else (f"{row['cpu_ms']:.2f}", round(row["peak_mib"]))),
     )
     return " | ".join(map(str, figures))
 

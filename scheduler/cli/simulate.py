@@ -1,12 +1,14 @@
 """``scheduler simulate``: a provider on this machine that enforces real limits."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scheduler.errors import ConfigurationError
 from scheduler.http.origins import is_loopback
-from scheduler.simulator import Simulator, World, run as serve, world_for_tier
+
+if TYPE_CHECKING:
+    from scheduler.simulator import World
 
 
 def simulate(
@@ -44,7 +46,9 @@ def simulate(
     _serve_at(_world(tier, provider, limits, settings), host, port, expose=expose)
 
 
-def _world(tier: str | None, provider: str, limits: dict[str, int], settings: dict[str, Any]) -> World:
+def _world(tier: str | None, provider: str, limits: dict[str, int], settings: dict[str, Any]) -> "World":
+    from scheduler.simulator import World, world_for_tier  # noqa: PLC0415 -- `scheduler run` starts sooner without
+
     try:
         if tier is not None:
             return world_for_tier(tier, provider=provider, **settings)
@@ -55,7 +59,9 @@ def _world(tier: str | None, provider: str, limits: dict[str, int], settings: di
         raise ConfigurationError(str(error.args[0]) if error.args else str(error)) from None
 
 
-def _serve_at(world: World, host: str, port: int, *, expose: bool) -> None:
+def _serve_at(world: "World", host: str, port: int, *, expose: bool) -> None:
+    from scheduler.simulator import Simulator, run as serve  # noqa: PLC0415 -- the same
+
     if not expose and not is_loopback(host):
         mend = "say --expose if they may"
         raise ConfigurationError(f"whoever can reach {host} could use the simulator", "--host", mend)
