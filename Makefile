@@ -37,7 +37,7 @@ bench-full: $(VENV)/ready  ## every workload and world, and the micro-costs, in 
 	$(VENV)/bin/python benchmarks/compare.py --full --save full
 	$(VENV)/bin/python benchmarks/compare.py --llmock --cells tokens,requests --rounds 3 --save llmock
 	$(VENV)/bin/python benchmarks/micro.py --save
-	$(VENV)/bin/python benchmarks/transports.py --save
+	$(VENV)/bin/uv run benchmarks/transports.py --save
 
 bench-check: $(VENV)/ready  ## have our figures become worse?
 	$(VENV)/bin/python benchmarks/check.py

@@ -38,22 +38,26 @@ SHORT = ("tokens", "tenant")
 AT_ONCE = 6
 FILES = ("people", "trace", "streams")
 """Cells that nobody can do who is given a file, and takes its lines in any order."""
+OTHERS = ("images", "projects")
+"""Cells that nobody can do who limits the chats of one key."""
 CONTENDERS = [
     Contender("openai 50", "openai_sdk", "50"),
     Contender("openai 500", "openai_sdk", "500", variant=True),
     Contender("httpx cookbook", "httpx_tenacity", "cookbook", variant=True),
     Contender("httpx retry-after", "httpx_tenacity", "retry-after"),
-    Contender("aiolimiter", "aiolimiter_tenacity", needs_limits=True),
-    Contender("token-throttle", "token_throttle_openai", needs_limits=True),
-    Contender("langchain", "langchain_limiter", needs_limits=True, unable=("embeddings",)),
-    Contender("litellm usage", "litellm_router", "usage", variant=True),
-    Contender("litellm enforce", "litellm_router", "enforce"),
-    Contender("parallel script 75 %", "parallel_script", "0.75", needs_limits=True, unable=FILES, variant=True),
-    Contender("parallel script 100 %", "parallel_script", "1", needs_limits=True, unable=FILES),
-    Contender("curator openai", "curator", "openai", unable=(*FILES, "embeddings"), variant=True),
-    Contender("curator litellm", "curator", "litellm", unable=(*FILES, "embeddings")),
+    Contender("aiolimiter", "aiolimiter_tenacity", needs_limits=True, unable=OTHERS),
+    Contender("token-throttle", "token_throttle_openai", needs_limits=True, unable=OTHERS),
+    Contender("langchain", "langchain_limiter", needs_limits=True, unable=("embeddings", *OTHERS)),
+    Contender("litellm usage", "litellm_router", "usage", unable=OTHERS, variant=True),
+    Contender("litellm enforce", "litellm_router", "enforce", unable=OTHERS),
+    Contender(
+        "parallel script 75 %", "parallel_script", "0.75", needs_limits=True, unable=(*FILES, *OTHERS), variant=True
+    ),
+    Contender("parallel script 100 %", "parallel_script", "1", needs_limits=True, unable=(*FILES, *OTHERS)),
+    Contender("curator openai", "curator", "openai", unable=(*FILES, "embeddings", *OTHERS), variant=True),
+    Contender("curator litellm", "curator", "litellm", unable=(*FILES, "embeddings", *OTHERS)),
     Contender("transport", "ours", "transport"),
-    Contender("reserve", "ours", "reserve", unable=("embeddings", "streams")),
+    Contender("reserve", "ours", "reserve", unable=("embeddings", "streams", *OTHERS)),
     Contender("scheduler run", "ours_run", unable=FILES),
 ]
 

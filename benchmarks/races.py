@@ -60,6 +60,7 @@ def race(cell: Cell, contender: Contender, size: int, seed: int, *, independent:
                 {
                     "url": f"{provider.url}/v1",
                     "limits": limits,
+                    "project_limits": cell.project_limits,
                     "requests": requests,
                     "latency": LATENCY,
                     "option": contender.option,

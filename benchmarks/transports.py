@@ -1,9 +1,19 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#     "h2==4.4.1", "httpx-aiohttp==0.2.0", "httpx2==2.16.2", "openai==3.54.0", "pyreqwest==0.15.1", "quota-scheduler",
+# ]
+# [tool.uv]
+# exclude-newer = "2026-11-22T00:00:00Z"
+# [tool.uv.sources]
+# quota-scheduler = { path = "..", editable = true }
+# ///
 """What a request costs the client's process: transports side by side, with many really in flight.
 
-    python benchmarks/transports.py            about 25 minutes; medians of rounds
-    python benchmarks/transports.py --quick    one round at 50 and 500 in flight, about 4 minutes
-    python benchmarks/transports.py --save     and write benchmarks/results/transports.json
-    python benchmarks/transports.py "openai own" "openai scheduler"    only these
+    uv run benchmarks/transports.py            about 25 minutes; medians of rounds
+    uv run benchmarks/transports.py --quick    one round at 50 and 500 in flight, about 4 minutes
+    uv run benchmarks/transports.py --save     and write benchmarks/results/transports.json
+    uv run benchmarks/transports.py "openai own" "openai scheduler"    only these
 
 Method: a server in a process of its own answers with a small chat completion, after a delay that keeps as many requests
 in flight as the column says (0.3 s at 50, 0.6 s at 500, 1 s at 1,000; give or take half). A client in another process
@@ -15,7 +25,7 @@ does meets all of them: read the ratios. Plain http over loopback: TLS would add
 `scheduler` is the whole scheduler, which admits each request and learns from its answer; `ours` is what sends for it,
 `scheduler.http.inner`, alone; `shards` is what it uses where aiohttp cannot serve; `nothing` is the client over a
 transport that only waits: what no transport can undercut. `threads` are synchronous clients, one shared by all.
-Needs what it compares, where it is to be compared: httpx2 openai httpx-aiohttp h2 pyreqwest.
+What is not installed is left out; `uv run` installs all.
 """
 
 import argparse

@@ -21,6 +21,7 @@ from scheduler.simulator.parts import Change, Tenant
 DATA = Path(os.environ.get("SCHEDULER_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LATENCY = 0.6
 MODEL = "gpt-5-mini"
+PAINTER = "gpt-image-1"
 OUTPUT: Mapping[str, Any] = {"output": 150.0, "output_sigma": 0.4}
 
 Limits = dict[str, dict[str, int]]
@@ -54,13 +55,25 @@ class Cell:
         """What contenders are told: the truth, unless said otherwise."""
         return self.limits if self.told == {} else self.told
 
+    @property
+    def project_limits(self) -> Mapping[str, Limits]:
+        """What contenders are told of the limits of projects: the truth."""
+        told: Mapping[str, Limits] = self.world.get("project_limits", {})
+        return told
+
     def settings(self, seed: int) -> dict[str, Any]:
         """Return the settings of the simulator."""
         return {"limits": self.limits, "latency": LATENCY, "latency_sigma": 0.0, **OUTPUT, **self.world, "seed": seed}
 
 
-def _request(body: dict[str, Any], at: float = 0.0, priority: str = "batch", url: str = "chat/completions") -> Request:
-    return {"at": at, "priority": priority, "endpoint": url, "body": body}
+def _request(
+    body: dict[str, Any],
+    at: float = 0.0,
+    priority: str = "batch",
+    url: str = "chat/completions",
+    project: str | None = None,
+) -> Request:
+    return {"at": at, "priority": priority, "endpoint": url, "body": body, "project": project}
 
 
 def _chat(text: str, most: int, model: str = MODEL, **more: Any) -> dict[str, Any]:
@@ -106,6 +119,21 @@ def texts(number: int) -> list[Request]:
         )
         for index, request in enumerate(asked)
     ]
+
+
+def pictures(number: int) -> list[Request]:
+    """Return requests for pictures, worded as questions of GSM8K."""
+    return [
+        _request(
+            {"model": PAINTER, "prompt": request["body"]["messages"][1]["content"], "n": 1}, url="images/generations"
+        )
+        for request in questions(number)
+    ]
+
+
+def dealt(number: int, projects: tuple[str, ...]) -> list[Request]:
+    """Return requests that belong to *projects* by turns."""
+    return [request | {"project": projects[index % len(projects)]} for index, request in enumerate(questions(number))]
 
 
 def hour(scale: float, minutes: float) -> list[Request]:
@@ -179,6 +207,14 @@ WORKLOADS = [
         lambda size, _: texts(1_000 * size),
         {"text-embedding-3-small": {"rpm": 10_000, "tpm": 41_000}},
         "inputs",
+    ),
+    Cell("images", lambda size, _: pictures(100 * size), {PAINTER: {"ipm": 60, "rpm": 5_000}}, "pictures"),
+    Cell(
+        "projects",
+        lambda size, _: dealt(1_000 * size, ("alpha", "beta")),
+        _one(tpm=600_000),
+        "two projects within an organization's limits, each with limits of its own",
+        {"project_limits": {"alpha": {MODEL: {"tpm": 170_000}}, "beta": {MODEL: {"rpm": 330}}}},
     ),
     Cell("streams", _asked(660, stream=True), TOKENS, "answers in pieces"),
     Cell(

@@ -45,7 +45,7 @@ async def main(race: Race) -> None:
     async with httpx.AsyncClient(base_url=race.url, limits=limits, timeout=600) as client:
 
         async def post(request: Request) -> None:
-            async with client.stream("POST", request.endpoint, json=request.body) as answer:
+            async with client.stream("POST", request.endpoint, json=request.body, headers=request.headers) as answer:
                 answer.raise_for_status()
                 if request.body.get("stream"):
                     async for _ in answer.aiter_lines():

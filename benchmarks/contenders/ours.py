@@ -20,7 +20,7 @@ PRIORITIES = {"interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 
 async def beneath(race: Race) -> None:
     """As the README shows it: a transport for the SDK's client."""
-    scheduler = Scheduler(provider="openai", limits=race.limits)
+    scheduler = Scheduler(provider="openai", limits=race.limits, project_limits=race.project_limits)
     http = httpx2.AsyncClient(transport=scheduler.transport2(), timeout=600)
     async with AsyncOpenAI(base_url=race.url, api_key="none", http_client=http, max_retries=0) as client:
 

@@ -12,9 +12,24 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from race import Race
+
+
+def written(path: Path, limits: Mapping[str, Any]) -> str:
+    """Write limits as TOML, and return where. A JSON string is one of TOML, and a mapping of them an inline table."""
+    path.write_text("".join(f"{json.dumps(name)} = {inline(each)}\n" for name, each in limits.items()))
+    return str(path)
+
+
+def inline(value: Any) -> str:
+    """Return limits as a value of TOML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)} = {inline(each)}" for name, each in value.items()) + "}"
+    return str(value)
 
 
 def main(race: Race) -> None:
@@ -28,6 +43,7 @@ def main(race: Race) -> None:
                 "url": f"/v1/{request.endpoint}",
                 "body": request.body,
                 "priority": request.priority,
+                "project": request.project,
             }
             for request in race.requests
         ]
@@ -35,13 +51,9 @@ def main(race: Race) -> None:
         command = [sys.executable, "-m", "scheduler", "run", str(place / "job.jsonl"), "--base-url", race.url]
         command += ["--output", str(place / "out.jsonl"), "--errors", str(place / "errors.jsonl"), "--json"]
         if race.limits:
-            (place / "limits.toml").write_text(
-                "".join(
-                    f'["{model}"]\n' + "".join(f"{name} = {amount}\n" for name, amount in limits.items())
-                    for model, limits in race.limits.items()
-                )
-            )
-            command += ["--limits", str(place / "limits.toml")]
+            command += ["--limits", written(place / "limits.toml", race.limits)]
+        if race.project_limits:
+            command += ["--project-limits", written(place / "projects.toml", race.project_limits)]
         race.ready()
         subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
         answered = (place / "out.jsonl").read_text(encoding="utf-8").count("\n")

@@ -31,8 +31,9 @@ class Request:
         number: Its place in the order of submission.
         at: When it is due, in seconds from the beginning.
         priority: ``interactive`` or ``batch``.
-        endpoint: ``chat/completions`` or ``embeddings``.
+        endpoint: ``chat/completions``, ``embeddings`` or ``images/generations``.
         body: What is sent.
+        project: The project that it belongs to, or None.
     """
 
     number: int
@@ -40,12 +41,18 @@ class Request:
     priority: str
     endpoint: str
     body: dict[str, Any]
+    project: str | None = None
 
     @property
     def model(self) -> str:
         """The model that it names."""
         name: str = self.body["model"]
         return name
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What its sender adds to the headers."""
+        return {"OpenAI-Project": self.project} if self.project else {}
 
 
 @dataclass
@@ -55,6 +62,7 @@ class Race:
     Attributes:
         url: The provider's base url, with ``/v1``.
         limits: Model -> what is believed of its limits.
+        project_limits: Project -> the same, of the project.
         requests: By when they are due.
         latency: Seconds in which the provider makes an answer.
         option: What distinguishes contenders that share a script.
@@ -62,6 +70,7 @@ class Race:
 
     url: str
     limits: dict[str, Limits]
+    project_limits: dict[str, dict[str, Limits]]
     requests: list[Request]
     latency: float
     option: str
@@ -78,6 +87,7 @@ class Race:
         return cls(
             told["url"],
             told["limits"],
+            told["project_limits"],
             [Request(number, **each) for number, each in enumerate(told["requests"])],
             told["latency"],
             told["option"],
@@ -153,13 +163,16 @@ _SHARES = {"p50": 0.5, "p99": 0.99}
 
 async def call(client: Any, request: Request) -> None:
     """Send a request by an AsyncOpenAI *client*, as its docs show it, and read the whole answer."""
+    how: dict[str, Any] = {**request.body, "extra_headers": request.headers}
     if request.endpoint == "embeddings":
-        await client.embeddings.create(**request.body)
+        await client.embeddings.create(**how)
+    elif request.endpoint == "images/generations":
+        await client.images.generate(**how)
     elif request.body.get("stream"):
-        async for _ in await client.chat.completions.create(**request.body):
+        async for _ in await client.chat.completions.create(**how):
             pass
     else:
-        await client.chat.completions.create(**request.body)
+        await client.chat.completions.create(**how)
 
 
 def start(main: Callable[[Race], Awaitable[None]]) -> None:
