@@ -3,6 +3,9 @@
 For each limit: what lay in it at the start and what it refilled, less what tenants really took, had to cover what was
 charged. The ideal is the longest of these times, no less than the last arrival, and the shortest answer. It is a bound
 from below; nobody can be faster, and with many limits nobody may be able to be as fast.
+
+Where a part of a charge comes back at the end of an answer, the charges of what is in flight lie in the bucket at the
+same time: so all charges, each for the time of an answer, take as long as the limit has room for them.
 """
 
 import itertools
@@ -21,11 +24,14 @@ def ideal(report: Report, world: Mapping[str, Any], last_due: float) -> float:
         world: Its settings.
         last_due: When the last request was due.
     """
-    longest = last_due
+    longest, held = last_due, 0.0
+    answer = report["shortest_latency"] or 0.0
     for limit in _limits(report):
         work = limit["charged"] - limit["returned"]
         longest = max(longest, reached(partial(_supply, limit, world, report), work))
-    return longest + (report["shortest_latency"] or 0.0)
+        if limit["returned"]:
+            held = max(held, limit["charged"] * answer / limit["limit"])
+    return max(longest + answer, held)
 
 
 def used(report: Report, world: Mapping[str, Any], seconds: float) -> float:
