@@ -37,8 +37,9 @@ def draw(rows: list[Row], note: Row, place: Path) -> None:
         for index, (title, name) in enumerate(PANELS):
             _panel(panels[index], group, name, named=index == 0)
             panels[index].set_title(f"{group[0]['cell']}: {title}" if index == 0 else title, fontsize=9, loc="left")
-    figure.suptitle(f"{note['provider']}, medians of {note['rounds']} rounds: less is better", fontsize=9)
-    with mpl.rc_context({"svg.hashsalt": "compare"}):  # the same rows give the same file
+    rounds = "one round" if note["rounds"] == 1 else f"medians of {note['rounds']} rounds"
+    figure.suptitle(f"{note['provider']}, {rounds}: less is better", fontsize=9)
+    with mpl.rc_context({"svg.hashsalt": "compare", "svg.fonttype": "none"}):  # the same rows give the same file
         figure.savefig(place, metadata={"Date": None})
 
 
