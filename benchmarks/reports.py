@@ -37,7 +37,7 @@ def line(row: Row) -> str:
     spread = f"{low:.3f} to {high:.3f}" if row.get("rounds", 1) > 1 and low is not None else ""
     figures: tuple[Any, ...] = (
         *(row["cell"], row["contender"] + "*" * row["given"], ratio, spread, f"{100 * row['used']:.1f}"),
-        *(row["refused"], row["late"], row["lost"], waits),
+        *(f"{row['refused']:.1f}", f"{row['late']:.1f}", row["lost"], waits),
         *(("", "") if row["unfinished"] else (f"{row['cpu_ms']:.2f}", round(row["peak_mib"]))),
     )
     return " | ".join(map(str, figures))
