@@ -30,7 +30,7 @@ coverage: $(VENV)/ready  ## all branches of core/, engine/ and stores/
 	$(VENV)/bin/coverage report --include 'scheduler/core/*,scheduler/engine/*' --fail-under 100
 	$(VENV)/bin/coverage report --format total
 
-bench: $(VENV)/ready  ## side by side with what others use, in about ten minutes
+bench: $(VENV)/ready  ## side by side with what others use, in about four minutes
 	$(VENV)/bin/python benchmarks/compare.py --save short
 
 bench-full: $(VENV)/ready  ## every workload and world, and the micro-costs, in hours

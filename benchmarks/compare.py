@@ -1,6 +1,6 @@
 """Side by side: what others use and what this project is, against the same provider, in turn.
 
-    python benchmarks/compare.py                      the short form: two cells, about 10 minutes
+    python benchmarks/compare.py                      the short form: two cells, about 4 minutes
     python benchmarks/compare.py --full               every cell, worlds in double size, three rounds: hours
     python benchmarks/compare.py --cells tokens,tenant --contenders "openai 50,transport" --rounds 3
     python benchmarks/compare.py --llmock             the main comparison on a limiter that nobody here wrote
@@ -104,8 +104,9 @@ def main() -> int:
     path = RESULTS / f"compare-{options.save}.json" if options.save else None
     records = Records(path and path.with_suffix(".races.jsonl"))
     rounds = options.rounds or (3 if options.full else 1)
-    races = jobs([CELLS[name] for name in names], contenders, rounds, full=options.full)
-    races = (each for each in races if not (options.missing and (each[0].name, each[1].name, *each[2:]) in records))
+    races = [*jobs([CELLS[name] for name in names], contenders, rounds, full=options.full)]
+    if options.missing:
+        races = [each for each in races if (each[0].name, each[1].name, *each[2:]) not in records]
     compare(races, records, llmock=options.llmock)
     rows = medians(records.rows(), list(CELLS), [each.name for each in CONTENDERS])
     print(table(rows))

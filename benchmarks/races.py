@@ -1,6 +1,5 @@
 """One race: a contender does a cell once, against a provider that begins anew."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -8,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,6 @@ from workloads import DATA, LATENCY, Cell
 CONTENDERS = Path(__file__).parent / "contenders"
 RUSH = 2.0  # seconds in which most of a race's work is done
 PATIENCE = 240.0  # seconds for each of the size, after which a race is ended, and a minute
-
 
 _BEGINNING = threading.Lock()
 """One race begins at a time: programs that load, and a thousand requests at once, are what fills a machine."""
@@ -67,7 +65,7 @@ def race(cell: Cell, contender: Contender, size: int, seed: int, *, independent:
                 }
             )
         )
-        with contextlib.ExitStack() as stack:
+        with ExitStack() as stack:
             with _BEGINNING:
                 process = stack.enter_context(_started(contender, told))
                 provider.begin()
@@ -115,14 +113,19 @@ class _Running:
         """Say the word. Who has not come to an end when *patience*, in seconds, has ended does not."""
         assert process.stdin is not None
         self._process = process
-        self._timer = threading.Timer(patience, process.kill)
+        self._unfinished = False
+        self._timer = threading.Timer(patience, self._end)
         self._timer.start()
         process.stdin.write("go\n")
         process.stdin.flush()
         self._began = time.monotonic()
 
+    def _end(self) -> None:
+        self._unfinished = True
+        self._process.kill()
+
     def outcome(self) -> Row:
-        """Return what the contender says at the end."""
+        """Return what the contender says at the end; of one that broke down before, that all is lost."""
         assert self._process.stdout is not None
         words = self._process.stdout.read().strip().splitlines()
         self._timer.cancel()
@@ -131,8 +134,8 @@ class _Running:
             return outcome
         return {
             "answered": 0,
-            "unfinished": True,
-            "errors": {},
+            "unfinished": self._unfinished,
+            "errors": {} if self._unfinished else {"broke down": 1},
             "seconds": time.monotonic() - self._began,
             "waits": {},
             "cpu": 0.0,

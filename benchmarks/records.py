@@ -52,15 +52,16 @@ def _key(row: Row) -> tuple[Any, ...]:
 
 
 def medians(rows: Iterable[Row], cells: Sequence[str], contenders: Sequence[str]) -> list[Row]:
-    """Return a row for each of the *cells* and *contenders* that has raced, in their order.
+    """Return a row for each of the *cells* and *contenders* that has raced, in their order, and for each size.
 
     Figures are medians of its races; what is lost or done twice is the most; a ratio is None if any race is void, or
     was not at its end when it was ended.
     """
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], dict[int, list[Row]]] = {}
     for row in rows:
-        groups.setdefault((row["cell"], row["contender"]), []).append(row)
-    return [_median(groups[key]) for cell in cells for name in contenders if (key := (cell, name)) in groups]
+        groups.setdefault((row["cell"], row["contender"]), {}).setdefault(row["size"], []).append(row)
+    wanted = (groups.get((cell, name), {}) for cell in cells for name in contenders)
+    return [_median(group) for sizes in wanted for _, group in sorted(sizes.items())]
 
 
 def _median(group: list[Row]) -> Row:
