@@ -1,6 +1,7 @@
 """How much had been charged at an instant of the recent past, and what was believed then.
 
-Answers speak of the past, so one has to know what had been charged then, and what level was believed. A list of all
+Answers speak of the past, so one has to know what had been charged then, what level was believed, and by which answer.
+A list of all
 charges would grow with the traffic; here one mark is kept for each slot of 67 ms in which anything was charged, for 4.6
 minutes. What an instant is asked for is answered by a binary search, to a slot's accuracy, on the side that the caller
 names.
@@ -13,6 +14,9 @@ from bisect import bisect_left
 _BITS = 26  # a slot is 2**26 ns
 _KEPT = 4096  # slots
 
+Anchor = tuple[int, int]
+"""The instant that the newest answer speaks of, and the total then."""
+
 
 class History:
     """Totals of the recent past. Instants of marks do not go back."""
@@ -20,14 +24,14 @@ class History:
     __slots__ = ("_marks",)
 
     def __init__(self) -> None:
-        # (slot, total and level before it), for slots in which something was charged
-        self._marks: list[tuple[int, int, int]] = []
+        # (slot, total and level before it, anchor then), for slots in which something was charged
+        self._marks: list[tuple[int, int, int, Anchor]] = []
 
-    def mark(self, now: int, total: int, level: int) -> int:
-        """Note *total* and *level* before the first charge of a slot; return the instant at which the next begins."""
+    def mark(self, now: int, total: int, level: int, anchor: Anchor) -> int:
+        """Note *total*, *level* and *anchor* before the first charge of a slot; return when the next begins."""
         slot = now >> _BITS
         marks = self._marks
-        marks.append((slot, total, level))
+        marks.append((slot, total, level, anchor))
         half = len(marks) // 2
         if marks[half][0] < slot - _KEPT:
             del marks[:half]
@@ -44,6 +48,12 @@ class History:
         index = bisect_left(self._marks, (instant >> _BITS,))
         return self._marks[index][2] if index < len(self._marks) else None
 
+    def anchor_at(self, instant: int) -> Anchor | None:
+        """Return the anchor before the first charge of an instant's slot, or None if that is forgotten."""
+        slot = instant >> _BITS
+        index = bisect_left(self._marks, (slot,))
+        return self._marks[index][3] if index < len(self._marks) and self._marks[index][0] == slot else None
+
     def owed(self, now: int, total: int, rate: int, scale: int, span: int) -> int:
         """Return the most that was charged beyond the refill since any instant of the last *span* nanoseconds.
 
@@ -55,7 +65,7 @@ class History:
             span: How far to look back.
         """
         most = 0
-        for slot, before, _ in reversed(self._marks):
+        for slot, before, *_ in reversed(self._marks):
             since = slot << _BITS
             if since < now - span:
                 break

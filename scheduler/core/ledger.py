@@ -251,7 +251,7 @@ class Ledger:
         charged = self.charge_for(units) if self.guessed else units
         bucket = self.bucket
         if now >= self._marks_at:
-            self._marks_at = self._history.mark(now, self.total, bucket.level)
+            self._marks_at = self._history.mark(now, self.total, bucket.level, (self.anchored, self.anchored_total))
         self.total += charged
         self._flying += 1
         if self.known:

@@ -12,7 +12,7 @@ def charged(history: History, charges: list[tuple[int, int]]) -> int:
     total, until = 0, -1
     for now, units in charges:
         if now >= until:
-            until = history.mark(now, total, 1_000 - total)
+            until = history.mark(now, total, 1_000 - total, (now - 5, total // 2))
         total += units
     return total
 
@@ -36,6 +36,15 @@ def test_what_was_believed_is_remembered() -> None:
     assert history.believed_at(6 * SLOT) is None
 
 
+def test_the_anchor_is_remembered_by_which_a_request_was_charged() -> None:
+    """That of the first charge in the request's slot; none of what is forgotten."""
+    history = History()
+    charged(history, [(0, 10), (SLOT + 1, 20), (SLOT + 5, 5)])
+    assert history.anchor_at(SLOT + 5) == (SLOT - 4, 5)
+    assert history.anchor_at(3 * SLOT) is None
+    assert history.anchor_at(-SLOT) is None
+
+
 def test_what_is_owed_is_the_most_beyond_the_refill_since_any_instant() -> None:
     """A burst after a pause owes its size; what it owed before the pause is paid."""
     history = History()
@@ -50,8 +59,8 @@ def test_it_is_bounded() -> None:
     """What is used for days remembers a few minutes."""
     history = History()
     for step in range(20_000):
-        history.mark(step * SECOND // 10, step, 0)
+        history.mark(step * SECOND // 10, step, 0, (0, 0))
     assert len(history._marks) <= 2 * 4096
     for step in range(100):
-        history.mark(DAY + step * SECOND // 10, step, 0)
+        history.mark(DAY + step * SECOND // 10, step, 0, (0, 0))
     assert len(history._marks) <= 110

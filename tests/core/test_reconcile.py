@@ -117,6 +117,26 @@ def test_the_cushion_is_twice_the_largest_recent_forecast_error() -> None:
     assert ours.cushion == RATE * MINUTE // 4
 
 
+def test_of_an_error_in_what_was_doubted_only_the_part_is_remembered_that_will_come_again() -> None:
+    """A burst of twenty seconds' refill errs by a tenth: what twice the refill of an answer's time would have erred."""
+    ours = unpaced()
+    told(ours, charged(ours, 10), 0, LIMIT - 10)
+    ours._watch_until = 0
+    charged(ours, 19_900, 2 * SECOND)
+    last = charged(ours, 100, 2 * SECOND)
+    told(ours, last, 3 * SECOND, LIMIT - 22_001)
+    assert ours.forecast_error(3 * SECOND) == 2_000 * MINUTE * 2 * 2 * RATE // 20_000
+
+
+def test_an_error_while_no_more_goes_than_refills_is_remembered_whole() -> None:
+    """What others spend is in no proportion to what we do."""
+    ours = unpaced()
+    told(ours, charged(ours, 10), 0, LIMIT - 10)
+    last = charged(ours, 2 * RATE, SECOND)
+    told(ours, last, 2 * SECOND, LIMIT - 2 * RATE - 1_001)
+    assert ours.forecast_error(2 * SECOND) == 1_000 * MINUTE
+
+
 def test_a_new_acquaintance_is_watched_with_a_larger_cushion() -> None:
     """For a quarter of a minute, and where it is there: what holds little is not made to wait for it."""
     full, low = account(), account()
