@@ -13,13 +13,13 @@ import secrets
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
 import msgspec
 
 from scheduler.bulk.lines import BadLine
 from scheduler.bulk.resume import read_back
 from scheduler.errors import ConfigurationError, SchedulerError
 from scheduler.http.driver import Answer
+from scheduler.http.letters import Received
 
 _MODE = 0o600  # results hold answers; they are nobody else's business
 _SECRET = 8  # characters of the shortest key that is one; "test" and its like are words, and stay
@@ -77,13 +77,13 @@ class Results:
         Raises:
             OSError: If it cannot be written. What was written before is whole.
         """
-        self._output.write(_line(custom_id, _response(answer.response, None), None))
+        self._output.write(_line(custom_id, _response(answer.received, None), None))
 
     def failure(self, custom_id: str, answer: Answer, error: SchedulerError) -> None:
         """Write a failure, with the response if there was one. Raises as ``success`` does."""
         message = str(error) if self._key is None else str(error).replace(self._key, _STRUCK)
         said = {"code": _code(error), "message": message}
-        self._errors.write(_line(custom_id, _response(answer.response, self._key), said))
+        self._errors.write(_line(custom_id, _response(answer.received, self._key), said))
 
     def bad_line(self, bad: BadLine) -> None:
         """Write a line of the input that cannot be sent. Raises as ``success`` does."""
@@ -138,13 +138,13 @@ def _line(custom_id: str | None, response: Any, error: Any) -> bytes:
     return msgspec.json.encode({"id": name, "custom_id": custom_id, "response": response, "error": error}) + b"\n"
 
 
-def _response(response: httpx.Response | None, key: str | None) -> dict[str, Any] | None:
-    if response is None:
+def _response(received: Received | None, key: str | None) -> dict[str, Any] | None:
+    if received is None:
         return None
-    text = response.content.decode("utf-8", "replace")
+    text = received.content.decode("utf-8", "replace")
     return {
-        "status_code": response.status_code,
-        "request_id": response.headers.get("x-request-id", ""),
+        "status_code": received.status,
+        "request_id": received.request_id,
         "body": _body(text if key is None else text.replace(key, _STRUCK)),
     }
 

@@ -1,23 +1,20 @@
 """Sends whole requests of our own: for ``request``, ``map`` and ``scheduler run``.
 
 It sends by the transport itself and not through a client: what a client does for each request (cookies, redirects,
-authentication, hooks) costs more than the sending, and nothing of it is wanted here. For the same reason a url is
-parsed and headers are put together once, for all requests that differ only in their bodies.
+authentication, hooks) costs more than the sending, and nothing of it is wanted here. For the same reason what it sends
+are letters.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
 
 import httpx
 
-from scheduler.core.quota import SECOND
 from scheduler.errors import RequestFailed, SchedulerError
-from scheduler.http.courier import Ended, carry
+from scheduler.http.courier import carry
 from scheduler.http.hints import Hints
+from scheduler.http.letters import Head, Letter, LetterWire, Received
 from scheduler.http.passage import Passage, Seam
-from scheduler.http.wires import AsyncWire
 from scheduler.providers.base import Call, Usage
 
 _HEADS = 256  # kinds of requests that are kept: a url may hold a model's name
@@ -51,18 +48,23 @@ class Answer:
     """How a job ended.
 
     Attributes:
-        response: The last response, its body read, or None where none came.
+        received: The last answer, or None where none came.
         error: Why it failed, or None.
         attempts: Times that it was sent.
         usage: What the provider billed, where the answer says it.
         latency: Nanoseconds from the last sending to the end of the body.
     """
 
-    response: httpx.Response | None
+    received: Received | None
     error: SchedulerError | None
     attempts: int
     usage: Usage | None = None
     latency: int = 0
+
+    @property
+    def response(self) -> httpx.Response | None:
+        """The last response, its body read, or None where none came."""
+        return None if self.received is None else self.received.response
 
 
 class Driver:
@@ -72,8 +74,8 @@ class Driver:
         """Send what *seam* lets through by *inner*, with the headers and to the origin of *client*."""
         self._seam = seam
         self._client = client
-        self._wire = AsyncWire(httpx, inner)
-        self._heads: dict[tuple[str, str, str | None], httpx.Request] = {}  # requests without bodies
+        self._wire = LetterWire(inner)
+        self._heads: dict[tuple[str, str, str | None], Head] = {}
 
     async def perform(self, job: Job) -> Answer:
         """Carry out a job and return how it ended. Raises nothing but cancellation."""
@@ -86,52 +88,27 @@ class Driver:
             whole=True,
             on_flight=job.on_flight,
         )
-        request = self._request(job)
-        ended = await carry(passage, self._wire, request)
+        letter = Letter(self._head(job.call.method, job.call.url, job.project), job.content)
+        ended = await carry(passage, self._wire, letter)
+        sent = passage.attempts.sent
+        if ended.response is None:
+            return Answer(None, ended.error, sent, ended.usage, ended.latency)
         try:
-            response = await _whole(ended, request)
-        except httpx.DecodingError as error:
-            failed = RequestFailed("no answer", passage.attempts.sent, None, str(error), unknown=True)
-            return Answer(None, failed, passage.attempts.sent)
-        return Answer(response, ended.error, passage.attempts.sent, ended.usage, ended.latency)
+            received = await self._wire.received(ended.response, letter, ended.latency)
+        except (httpx.DecodingError, httpx.TransportError) as error:
+            return Answer(None, RequestFailed("no answer", sent, None, str(error), unknown=True), sent)
+        return Answer(received, ended.error, sent, ended.usage, ended.latency)
 
-    def _request(self, job: Job) -> httpx.Request:
-        kind = job.call.method, job.call.url, job.project
+    def _head(self, *kind: *tuple[str, str, str | None]) -> Head:
         head = self._heads.get(kind)
         if head is None:
             if len(self._heads) == _HEADS:
                 self._heads.clear()
-            head = self._heads[kind] = self._head(*kind)
-        request = httpx.Request(
-            head.method,
-            head.url,
-            headers=[*head.headers.raw, (b"Content-Length", b"%d" % len(job.content))],
-            stream=httpx.ByteStream(job.content),
-            extensions=dict(head.extensions),
-        )
-        request.read()
-        return request
+            head = self._heads[kind] = self._new_head(*kind)
+        return head
 
-    def _head(self, method: str, url: str, project: str | None) -> httpx.Request:
+    def _new_head(self, method: str, url: str, project: str | None) -> Head:
         headers = {"Content-Type": "application/json"}
         if project is not None and self._seam.provider.project_header is not None:
             headers[self._seam.provider.project_header] = project
-        head = self._client.build_request(method, url, headers=headers)
-        head.headers.pop("Content-Length", None)
-        return head
-
-
-async def _whole(ended: Ended, request: httpx.Request) -> httpx.Response | None:
-    """Return an answer as a client would, its body read."""
-    response: Any = ended.response
-    if response is None:
-        return None
-    response.request = request
-    response.elapsed = timedelta(seconds=ended.latency / SECOND)
-    if isinstance(response.stream, httpx.ByteStream):  # it is at hand, and reading it awaits nothing
-        response.read()
-    else:
-        await response.aread()
-    await response.aclose()
-    answer: httpx.Response = response
-    return answer
+        return Head(self._client.build_request(method, url, headers=headers))

@@ -19,11 +19,11 @@ from typing import Any, Self
 import anyio
 import httpx
 
-from scheduler.http.inner_aiohttp import FastWay
+from scheduler.http.inner_aiohttp import FastAnswer, FastWay
 from scheduler.http.inner_bodies import async_body, sync_body
 from scheduler.http.inner_loops import PerLoop
 from scheduler.http.inner_own import AsyncRouted, Routed, SyncRouted, Terms, tls_context
-from scheduler.http.inner_parcel import parcel
+from scheduler.http.inner_parcel import Parcel, parcel
 from scheduler.http.shards import AsyncShards, SyncShards
 
 KEEPALIVE = 30.0
@@ -103,6 +103,12 @@ class _Ways:
         response.stream = async_body(self._module)(response.stream, closed)
         return response
 
+    async def send_plain(self, plain: Parcel) -> FastAnswer | None:
+        """Send what aiohttp carries, and return its own answer; None where it may not."""
+        if self._fast is None or self._gate is not None:
+            return None
+        return await self._fast.ask(plain)
+
     async def send_in_turn(self, request: Any, *, direct: bool) -> Any:
         """Send when there is room."""
         if self._gate is None:
@@ -135,8 +141,14 @@ class _AsyncInner:
 
     async def handle_async_request(self, request: Any) -> Any:
         ways = await self._ways.here()
-        direct = self._router is None or self._router.is_direct(request.url)
-        return await ways.send_in_turn(request, direct=direct)
+        return await ways.send_in_turn(request, direct=self._is_direct(request.url))
+
+    async def send_plain(self, url: Any, plain: Parcel) -> FastAnswer | None:
+        """Send a request to *url* that aiohttp carries, and return its own answer; None if it has to go another way."""
+        return await (await self._ways.here()).send_plain(plain) if self._is_direct(url) else None
+
+    def _is_direct(self, url: Any) -> bool:
+        return self._router is None or self._router.is_direct(url)
 
     async def aclose(self) -> None:
         await self._ways.aclose()

@@ -59,7 +59,7 @@ class FastWay:
         self._connector = _Connector(module, context, keepalive)
         self._session = aiohttp.ClientSession(
             connector=self._connector,
-            response_class=_Answer,
+            response_class=FastAnswer,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             max_line_size=_LONGEST_LINE,
@@ -69,7 +69,11 @@ class FastWay:
         )
 
     async def send(self, parcel: Parcel) -> Any:
-        """Send a request and return the response, its body unread, as *module* has it.
+        """Send a request and return the response, its body unread, as *module* has it. Raises as ``ask`` does."""
+        return (await self.ask(parcel)).response(self._module)
+
+    async def ask(self, parcel: Parcel) -> "FastAnswer":
+        """Send a request and return the answer, its body unread.
 
         Raises:
             module.ConnectError: If it was never sent.
@@ -89,18 +93,9 @@ class FastWay:
             )
         except ValueError as error:
             raise self._module.LocalProtocolError(str(error)) from None
-        assert isinstance(answer, _Answer)
-        assert answer.version is not None
-        return self._module.Response(
-            answer.status,
-            headers=answer.raw_headers,
-            stream=self._body(answer, self._module),
-            extensions={
-                "http_version": b"HTTP/%d.%d" % answer.version,
-                "reason_phrase": (answer.reason or "").encode("utf-8", "surrogateescape"),
-                "network_stream": NetworkStream(answer.transport),
-            },
-        )
+        assert isinstance(answer, FastAnswer)
+        answer.stream = self._body(answer, self._module)
+        return answer
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -125,10 +120,33 @@ class FastWay:
         raise failure  # out here, so that it drags no headers along
 
 
-class _Answer(aiohttp.ClientResponse):
-    """A response that knows what it came through."""
+class FastAnswer(aiohttp.ClientResponse):
+    """An answer of aiohttp's that knows what it came through, and its body as httpx has it."""
 
     transport: asyncio.Transport
+    stream: Any
+    """The body: of the httpx that asked."""
+    fields: dict[str, str]
+    """The headers, their names in small letters, once somebody has looked at them."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status, by the name that httpx has for it."""
+        return self.status
+
+    def response(self, module: ModuleType) -> Any:
+        """Return it as *module* has it."""
+        assert self.version is not None
+        return module.Response(
+            self.status,
+            headers=self.raw_headers,
+            stream=self.stream,
+            extensions={
+                "http_version": b"HTTP/%d.%d" % self.version,
+                "reason_phrase": (self.reason or "").encode("utf-8", "surrogateescape"),
+                "network_stream": NetworkStream(self.transport),
+            },
+        )
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -212,7 +230,7 @@ def _failure(module: ModuleType, error: Exception) -> Exception:
 class _Body:
     """A response's body as it comes. Closed early, it takes its connection with it."""
 
-    def __init__(self, answer: _Answer, module: ModuleType) -> None:
+    def __init__(self, answer: FastAnswer, module: ModuleType) -> None:
         self._answer = answer
         self._module = module
 

@@ -5,6 +5,7 @@ module.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +27,15 @@ def with_headers(module: ModuleType, request: Any, headers: list[tuple[bytes, by
     return module.Request(
         request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
     )
+
+
+def fields_of(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
+    """Return headers, their names in small letters; those that occur again are joined."""
+    fields = Fields()
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
 
 
 class _Wire(ABC):
@@ -58,11 +68,7 @@ class _Wire(ABC):
 
     def fields(self, response: Any) -> Fields:
         """Return the headers, their names in small letters; those that occur again are joined."""
-        fields = Fields()
-        for raw_name, raw_value in response.headers.raw:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            fields[name] = f"{fields[name]}, {value}" if name in fields else value
-        return fields
+        return fields_of(response.headers.raw)
 
     def at_hand(self, response: Any) -> bool:
         """Whether a body lies there in one piece."""

@@ -16,6 +16,7 @@ from scheduler.bulk.runner import Runner
 from scheduler.clock import LoopClock
 from scheduler.facade import Scheduler
 from scheduler.http.driver import Answer
+from scheduler.http.letters import Received
 from scheduler.providers.base import Provider
 from scheduler.providers.registry import provider_named
 from scheduler.simulator import Simulator
@@ -72,7 +73,7 @@ def ids(path: Path) -> list[Any]:
 
 
 def answer(content: bytes = b'{"id":"x"}', status: int = 200, request_id: str = "") -> Answer:
-    return Answer(httpx.Response(status, content=content, headers={"x-request-id": request_id}), None, 1)
+    return Answer(Received.of(httpx.Response(status, content=content, headers={"x-request-id": request_id})), None, 1)
 
 
 class Ran:

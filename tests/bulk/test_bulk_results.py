@@ -17,6 +17,7 @@ from scheduler.bulk.lines import BadLine
 from scheduler.bulk.results import Results
 from scheduler.errors import ConfigurationError, RequestFailed, RequestTooLarge
 from scheduler.http.driver import Answer
+from scheduler.http.letters import Received
 
 
 def files(folder: Path) -> tuple[Path, Path]:
@@ -298,5 +299,5 @@ def test_a_response_without_a_request_id_has_an_empty_one(tmp_path: Path) -> Non
     """The field is always a text."""
     output, errors = files(tmp_path)
     with Results(output, errors, resume=False) as results:
-        results.success("a", Answer(httpx.Response(200, content=b"{}"), None, 1))
+        results.success("a", Answer(Received.of(httpx.Response(200, content=b"{}")), None, 1))
     assert objects(output)[0]["response"]["request_id"] == ""
