@@ -8,6 +8,7 @@ a crash can tear only the last, and a full disk tears none: what was written of 
 """
 
 import contextlib
+import itertools
 import os
 import secrets
 from pathlib import Path
@@ -45,6 +46,8 @@ class Results:
         self.done: set[str] = set()
         self._resume = resume
         self._key = key if key and len(key) >= _SECRET else None
+        self._run = secrets.token_hex(6)
+        self._numbers = itertools.count(1)  # a run and a number name a result: drawing each costs a system call
         self._output: _File
         self._errors: _File
 
@@ -77,18 +80,22 @@ class Results:
         Raises:
             OSError: If it cannot be written. What was written before is whole.
         """
-        self._output.write(_line(custom_id, _response(answer.received, None), None))
+        self._output.write(self._line(custom_id, _response(answer.received, None), None))
 
     def failure(self, custom_id: str, answer: Answer, error: SchedulerError) -> None:
         """Write a failure, with the response if there was one. Raises as ``success`` does."""
         message = str(error) if self._key is None else str(error).replace(self._key, _STRUCK)
         said = {"code": _code(error), "message": message}
-        self._errors.write(_line(custom_id, _response(answer.received, self._key), said))
+        self._errors.write(self._line(custom_id, _response(answer.received, self._key), said))
 
     def bad_line(self, bad: BadLine) -> None:
         """Write a line of the input that cannot be sent. Raises as ``success`` does."""
         error = {"code": "invalid_line", "message": str(bad), "param": bad.field or None, "line": bad.line}
-        self._errors.write(_line(bad.custom_id, None, error))
+        self._errors.write(self._line(bad.custom_id, None, error))
+
+    def _line(self, custom_id: str | None, response: Any, error: Any) -> bytes:
+        name = f"batch_req_{self._run}{next(self._numbers):012x}"
+        return msgspec.json.encode({"id": name, "custom_id": custom_id, "response": response, "error": error}) + b"\n"
 
 
 class _File:
@@ -131,11 +138,6 @@ class _File:
     def _take_back(self) -> None:
         os.ftruncate(self._descriptor, self._size)
         os.lseek(self._descriptor, self._size, os.SEEK_SET)
-
-
-def _line(custom_id: str | None, response: Any, error: Any) -> bytes:
-    name = f"batch_req_{secrets.token_hex(12)}"
-    return msgspec.json.encode({"id": name, "custom_id": custom_id, "response": response, "error": error}) + b"\n"
 
 
 def _response(received: Received | None, key: str | None) -> dict[str, Any] | None:

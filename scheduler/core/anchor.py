@@ -71,10 +71,11 @@ class Anchored(Ledger):
     def _undoubted(self, error: int, ticket: Ticket) -> int:
         """Return the part of an error that is not in proportion to what was doubted: see above."""
         bucket = self.bucket
-        anchor = self._history.anchor_at(ticket.at)
-        if error <= 0 or not bucket.rate or anchor is None or anchor[0] < 0:
+        if error <= 0 or not bucket.rate:
             return error
-        at, total = anchor
+        at, total = self._history.anchor_at(ticket.at) or (-1, 0)
+        if at < 0:
+            return error
         charged, refilled = (ticket.total - total) * bucket.scale, bucket.rate * (ticket.at - at)
         return error * _COVERED * refilled // charged if charged > _COVERED * refilled else error
 

@@ -4,8 +4,7 @@ Requests come in (``enter``, ``try_now``), wait, and are let through in the orde
 ends come back (``learn``, ``ended``) and free others. See ``waiting`` for those who wait, and ``monitor`` for the lock.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import count, islice
 from typing import TypeVar
@@ -81,17 +80,15 @@ class Admission(Waiting):
         """Return the next place in the order of arrival, for a request that may be tried more than once."""
         return next(self._arrivals)
 
-    @contextlib.contextmanager
-    def under_way(self) -> Iterator[None]:
-        """Count a whole request, which may be tried more than once, while it lasts: it may wait beside the queue."""
-        job = object()
+    def begins(self, job: object) -> None:
+        """Count a whole request, which may be tried more than once, until it ``ends``: it may wait beside the queue."""
         self._jobs.add(job)  # without the lock: a set is safe between threads, and who waits for quiet is in first
-        try:
-            yield
-        finally:
-            self._jobs.discard(job)
-            if self._idlers:
-                self._later(lambda: None)  # whoever does chores looks whether all is quiet
+
+    def ends(self, job: object) -> None:
+        """Note that a whole request is over."""
+        self._jobs.discard(job)
+        if self._idlers:
+            self._later(lambda: None)  # whoever does chores looks whether all is quiet
 
     def enter(self, waiter: Waiter, *, blocking: bool) -> bool:
         """Let a request through, or queue it and return False: then it sleeps in its task, or *blocking* in a thread.

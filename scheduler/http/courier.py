@@ -112,8 +112,10 @@ async def carry(passage: Passage, wire: Wire, request: Any) -> Ended:
     name = passage.seam.provider.idempotency_header
     if name is not None and request.method == "POST":
         request = wire.stamped(request, name, str(uuid4()))
-    with passage.seam.admission.under_way():
-        response = None
+    admission = passage.seam.admission
+    admission.begins(passage)
+    response = None
+    try:
         while True:
             try:
                 reservation = await wire.enter(passage.turn())
@@ -134,6 +136,8 @@ async def carry(passage: Passage, wire: Wire, request: Any) -> Ended:
             passage.returns()
             if ended.delay:
                 await wire.sleep(ended.delay / SECOND)
+    finally:
+        admission.ends(passage)
 
 
 def blocking(coroutine: Coroutine[Any, Any, Value]) -> Value:
