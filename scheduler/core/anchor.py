@@ -30,6 +30,7 @@ there, which is free, as a bucket loses nothing until it is full.
 from scheduler.core.bucket import NEVER
 from scheduler.core.ledger import Ledger
 from scheduler.core.quota import SECOND
+from scheduler.core.returns import Sight
 from scheduler.core.ticket import Ticket
 
 _COVERED = 2  # times the refill: what was charged since the anchor beyond that was doubted
@@ -73,10 +74,11 @@ class Anchored(Ledger):
         bucket = self.bucket
         if error <= 0 or not bucket.rate:
             return error
-        at, total = self._history.anchor_at(ticket.at) or (-1, 0)
-        if at < 0:
+        then = self._history.mark_at(ticket.at)
+        if then is None or then.anchored < 0:
             return error
-        charged, refilled = (ticket.total - total) * bucket.scale, bucket.rate * (ticket.at - at)
+        charged = (ticket.total - then.anchored_total) * bucket.scale
+        refilled = bucket.rate * (ticket.at - then.anchored)
         return error * _COVERED * refilled // charged if charged > _COVERED * refilled else error
 
     def _watch(self, sent: int, now: int) -> None:
@@ -105,8 +107,12 @@ class Anchored(Ledger):
         self._highest = max(self._highest, there * bucket.scale)
         least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
         low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
-        surplus = self._lacking(least - ticket.expected - self._raised + ticket.raised, ticket, sent)
+        since = self._corrected - self._history.corrected_at(sent + tuning.tolerance, self._corrected)
+        raised = self._raised - ticket.raised - since * bucket.scale  # what was corrected later is not in *remaining*
+        surplus = self._lacking(least - ticket.expected - raised, ticket, sent)
         self._move((remaining + after + 1) * bucket.scale, min(low - bucket.level, surplus), now)
+        if self.returns.unused and counted:
+            self._note_returned(ticket, sent, remaining)
 
     def _anchor_past(self, seen: int, remaining: int, now: int) -> None:
         """Anchor at an instant before the request: headers that lag behind."""
@@ -151,6 +157,25 @@ class Anchored(Ledger):
             ticket.taken = taken if taken > 0 else None
             meanwhile = bucket.refill(sent, now)
             ticket.exact = full and not own < _LITTLE * meanwhile < 2 * _LITTLE * own
+
+    def used(self, ticket: Ticket, units: int, now: int) -> None:
+        """Note what a request has used, and take back the rest of its charge if answers show that the provider does."""
+        if units >= ticket.charged:
+            return
+        self.returns.unused += ticket.charged - units
+        if self.returns.expected:
+            self.correct(ticket, units, now)
+
+    def _note_returned(self, ticket: Ticket, sent: int, remaining: int) -> None:
+        """See whether what was left unused has come back; if that is new, take back what was since the anchor."""
+        bucket, returns, then = self.bucket, self.returns, self._history.mark_at(ticket.at)
+        if then is None or not bucket.rate or bucket.quota.floating:
+            return
+        quota, before = bucket.quota, returns.expected
+        sight = Sight(sent, remaining, ticket.total, then.unused, quota.amount, self._bounced)
+        returns.see(sight, quota.window)
+        if returns.expected and not before:
+            self._lower(returns.unused - then.unused, sent)
 
     def _note_unseen(self, missing: int) -> None:
         """Note by how much the anchor has lowered the level, unless it was one of the first."""

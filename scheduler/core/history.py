@@ -10,12 +10,37 @@ names.
 """
 
 from bisect import bisect_left
+from typing import NamedTuple
 
 _BITS = 26  # a slot is 2**26 ns
 _KEPT = 4096  # slots
 
-Anchor = tuple[int, int]
-"""The instant that the newest answer speaks of, and the total then."""
+
+def slot_of(instant: int) -> int:
+    """Return the slot that an instant lies in."""
+    return instant >> _BITS
+
+
+class Mark(NamedTuple):
+    """What was so before the first charge of a slot.
+
+    Attributes:
+        slot: Which.
+        total: Units charged until then.
+        level: What was believed to be there, in scaled units.
+        anchored: The instant that the newest answer spoke of, or -1.
+        anchored_total: The total at that instant.
+        unused: Units that answers had left unused.
+        corrected: Units by which charges had been lowered.
+    """
+
+    slot: int
+    total: int
+    level: int
+    anchored: int
+    anchored_total: int
+    unused: int
+    corrected: int
 
 
 class History:
@@ -24,18 +49,16 @@ class History:
     __slots__ = ("_marks",)
 
     def __init__(self) -> None:
-        # (slot, total and level before it, anchor then), for slots in which something was charged
-        self._marks: list[tuple[int, int, int, Anchor]] = []
+        self._marks: list[Mark] = []  # of slots in which something was charged
 
-    def mark(self, now: int, total: int, level: int, anchor: Anchor) -> int:
-        """Note *total*, *level* and *anchor* before the first charge of a slot; return when the next begins."""
-        slot = now >> _BITS
+    def mark(self, mark: Mark) -> int:
+        """Note what is so before the first charge of a slot; return the instant at which the next begins."""
         marks = self._marks
-        marks.append((slot, total, level, anchor))
+        marks.append(mark)
         half = len(marks) // 2
-        if marks[half][0] < slot - _KEPT:
+        if marks[half].slot < mark.slot - _KEPT:
             del marks[:half]
-        return (slot + 1) << _BITS
+        return (mark.slot + 1) << _BITS
 
     def total_at(self, instant: int, total: int, *, later: bool) -> int:
         """Return the total at an instant: not too small if *later*, else not too large; *total* is that of now."""
@@ -43,16 +66,21 @@ class History:
         index = bisect_left(marks, ((instant >> _BITS) + later,))
         return marks[index][1] if index < len(marks) else total
 
+    def corrected_at(self, instant: int, corrected: int) -> int:
+        """Return by how much charges had been lowered at an instant, or a little later; *corrected* is that of now."""
+        index = bisect_left(self._marks, ((instant >> _BITS) + 1,))
+        return self._marks[index].corrected if index < len(self._marks) else corrected
+
     def believed_at(self, instant: int) -> int | None:
         """Return the level that was believed before the first charge since an instant, or None if there was none."""
         index = bisect_left(self._marks, (instant >> _BITS,))
-        return self._marks[index][2] if index < len(self._marks) else None
+        return self._marks[index].level if index < len(self._marks) else None
 
-    def anchor_at(self, instant: int) -> Anchor | None:
-        """Return the anchor before the first charge of an instant's slot, or None if that is forgotten."""
+    def mark_at(self, instant: int) -> Mark | None:
+        """Return what was noted in an instant's slot, or None if that is forgotten."""
         slot = instant >> _BITS
         index = bisect_left(self._marks, (slot,))
-        return self._marks[index][3] if index < len(self._marks) and self._marks[index][0] == slot else None
+        return self._marks[index] if index < len(self._marks) and self._marks[index].slot == slot else None
 
     def owed(self, now: int, total: int, rate: int, scale: int, span: int) -> int:
         """Return the most that was charged beyond the refill since any instant of the last *span* nanoseconds.
@@ -65,9 +93,9 @@ class History:
             span: How far to look back.
         """
         most = 0
-        for slot, before, *_ in reversed(self._marks):
-            since = slot << _BITS
+        for mark in reversed(self._marks):
+            since = mark.slot << _BITS
             if since < now - span:
                 break
-            most = max(most, (total - before) * scale - rate * (now - since))
+            most = max(most, (total - mark.total) * scale - rate * (now - since))
         return most

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 
 from scheduler.core.bucket import NEVER, Bucket, bucket_for
 from scheduler.core.forecast import Forecast
-from scheduler.core.history import History
+from scheduler.core.history import History, Mark, slot_of
 from scheduler.core.limits import LimitWatch
 from scheduler.core.pace import Pace
 from scheduler.core.quota import SECOND, Dimension, Quota, Refill
+from scheduler.core.returns import Returns
 from scheduler.core.schedule import Schedule
 from scheduler.core.share import Share
 from scheduler.core.ticket import Ticket
@@ -45,6 +46,7 @@ class Ledger:
         "_began",
         "_bounced",
         "_brim_at",
+        "_corrected",
         "_cut_at",
         "_excess",
         "_flying",
@@ -83,6 +85,7 @@ class Ledger:
         "limits",
         "pace",
         "refusals",
+        "returns",
         "scope",
         "spent",
         "total",
@@ -111,12 +114,14 @@ class Ledger:
         self.spent = 0  # units of requests that were answered
         self.refusals = 0
         self.explained = 0  # of these, refusals that a hidden window explained
+        self.returns = Returns()
         self.unseen = Unseen()
         self._anchor_high = 0  # most that the level can have been just after it, in scaled units
         self._answers = 0
         self._began = now
         self._bounced = 0  # units of requests that were not taken
         self._brim_at = -NEVER  # when the bucket is full, or was: as told to who has to wait for all of it
+        self._corrected = 0  # units by which charges have been lowered
         self._cut_at = -1
         self._excess = 0
         self._flying = 0
@@ -251,7 +256,7 @@ class Ledger:
         charged = self.charge_for(units) if self.guessed else units
         bucket = self.bucket
         if now >= self._marks_at:
-            self._marks_at = self._history.mark(now, self.total, bucket.level, (self.anchored, self.anchored_total))
+            self._marks_at = self._history.mark(self._mark(now))
         self.total += charged
         self._flying += 1
         if self.known:
@@ -264,6 +269,10 @@ class Ledger:
             if self.hidden is not None:
                 self.hidden.take(scaled)
         notes += (charged, self.total, bucket.level, self._raised)
+
+    def _mark(self, now: int) -> Mark:
+        level, unused = self.bucket.level, self.returns.unused
+        return Mark(slot_of(now), self.total, level, self.anchored, self.anchored_total, unused, self._corrected)
 
     def release(self, ticket: Ticket, now: int) -> None:
         """Note that a request is no longer in flight; concurrency comes back."""
@@ -300,11 +309,19 @@ class Ledger:
         bucket.advance(now)
         difference = units - ticket.charged
         ticket.charged = units
+        if difference < 0:
+            self._lower(-difference, ticket.at)
+            return
         self.total += difference
-        if self.known and difference > 0:
+        if self.known:
             bucket.take(difference * bucket.scale)
-        elif self.known:
-            self._give(-difference * bucket.scale, ticket.at)
+
+    def _lower(self, units: int, since: int) -> None:
+        """Take back *units* of what was charged *since* an instant."""
+        self.total -= units
+        self._corrected += units
+        if self.known:
+            self._give(units * self.bucket.scale, since)
 
     def _give(self, scaled: int, since: int) -> None:
         before = self.bucket.level

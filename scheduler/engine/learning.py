@@ -95,8 +95,8 @@ class Learner:
                 account.unheard(notes[index * NOTES], at, sent, now)
             if outcome is Outcome.SUCCESS:
                 self._open_gates(reservation, now)
-        if usage is not None and self._provider.settlement is Settlement.CORRECTED:
-            self._correct(reservation, usage, now)
+        if usage is not None:
+            self._settle(reservation, usage, now)
         return not answered
 
     # ---- answers
@@ -227,13 +227,23 @@ class Learner:
             ramp.slow_down((recent, earlier), sent, now)
             _set_ramp(scope, ramp)
 
-    def _correct(self, reservation: Reservation, usage: Usage, now: int) -> None:
-        """Correct what was charged by what was used; output that is not told, as by a stream left midway, stands."""
+    def _settle(self, reservation: Reservation, usage: Usage, now: int) -> None:
+        """Correct what was charged by what was used, where the provider does; elsewhere answers show whether it does.
+
+        Output that is not told, as by a stream left midway, stands.
+        """
+        corrected = self._provider.settlement is Settlement.CORRECTED
         counted = self._provider.counted(usage, reservation.model)
         told = _BILLED if usage.output_tokens or not reservation.charge.output_tokens else {Dimension.INPUT_TOKENS}
         for ticket in reservation.tickets:
-            if ticket.account.dimension in told:
-                ticket.account.correct(ticket, counted[ticket.account.dimension.position], now)
+            account = ticket.account
+            if account.dimension not in told:
+                continue
+            units = counted[account.dimension.position]
+            if corrected:
+                account.correct(ticket, units, now)
+            elif account.known:
+                account.used(ticket, units, now)
 
     # ---- whom an observation is about
 

@@ -1,10 +1,14 @@
 """What had been charged at an instant of the recent past."""
 
-from scheduler.core.history import History
+from scheduler.core.history import History, Mark, slot_of
 from scheduler.core.quota import SECOND
 
 SLOT = 1 << 26
 DAY = 86_400 * SECOND
+
+
+def _empty(now: int) -> Mark:
+    return Mark(slot_of(now), 0, 0, -1, 0, 0, 0)
 
 
 def charged(history: History, charges: list[tuple[int, int]]) -> int:
@@ -12,7 +16,7 @@ def charged(history: History, charges: list[tuple[int, int]]) -> int:
     total, until = 0, -1
     for now, units in charges:
         if now >= until:
-            until = history.mark(now, total, 1_000 - total, (now - 5, total // 2))
+            until = history.mark(Mark(slot_of(now), total, 1_000 - total, now - 5, total // 2, 7, 2 * total))
         total += units
     return total
 
@@ -36,13 +40,22 @@ def test_what_was_believed_is_remembered() -> None:
     assert history.believed_at(6 * SLOT) is None
 
 
-def test_the_anchor_is_remembered_by_which_a_request_was_charged() -> None:
-    """That of the first charge in the request's slot; none of what is forgotten."""
+def test_what_was_so_when_a_request_was_charged_is_remembered() -> None:
+    """As it was before the first charge of the request's slot; nothing of what is forgotten."""
     history = History()
     charged(history, [(0, 10), (SLOT + 1, 20), (SLOT + 5, 5)])
-    assert history.anchor_at(SLOT + 5) == (SLOT - 4, 5)
-    assert history.anchor_at(3 * SLOT) is None
-    assert history.anchor_at(-SLOT) is None
+    assert history.mark_at(SLOT + 5) == Mark(1, 10, 990, SLOT - 4, 5, 7, 20)
+    assert history.mark_at(3 * SLOT) is None
+    assert history.mark_at(-SLOT) is None
+
+
+def test_corrections_are_known_to_a_slots_accuracy_and_not_too_few() -> None:
+    """As many as there were before the first charge of a later slot."""
+    history = History()
+    charged(history, [(0, 10), (SLOT + 1, 20), (5 * SLOT, 40)])
+    assert history.corrected_at(0, 99) == 20
+    assert history.corrected_at(2 * SLOT, 99) == 60
+    assert history.corrected_at(5 * SLOT, 99) == 99
 
 
 def test_what_is_owed_is_the_most_beyond_the_refill_since_any_instant() -> None:
@@ -59,8 +72,8 @@ def test_it_is_bounded() -> None:
     """What is used for days remembers a few minutes."""
     history = History()
     for step in range(20_000):
-        history.mark(step * SECOND // 10, step, 0, (0, 0))
+        history.mark(_empty(step * SECOND // 10))
     assert len(history._marks) <= 2 * 4096
     for step in range(100):
-        history.mark(DAY + step * SECOND // 10, step, 0, (0, 0))
+        history.mark(_empty(DAY + step * SECOND // 10))
     assert len(history._marks) <= 110

@@ -1,0 +1,144 @@
+"""Whether a provider gives back what was charged and not used."""
+
+import pytest
+
+from scheduler.core.bucket import NEVER
+from scheduler.core.quota import MINUTE, SECOND, Dimension, Quota, Refill
+from scheduler.core.reconcile import Account
+from scheduler.core.returns import Returns, Sight
+
+LIMIT = 60_000
+RATE = LIMIT // 60
+HALF = SECOND // 2
+
+
+def watched(came: list[int], unused: int = 1_000, *, span: int = HALF, limit: int = LIMIT, bounced: int = 0) -> Returns:
+    """Return what has seen so much come in beyond the refill, of so much *unused* in every *span*."""
+    returns = Returns()
+    remaining, total = 30_000, 0
+    returns.see(Sight(0, remaining, total, 0, limit, 0), MINUTE)
+    for number, more in enumerate(came, 1):
+        total += 1_500
+        remaining += more + span * limit // MINUTE - 1_500
+        returns.see(Sight(number * span, remaining, total, number * unused, limit, number * bounced), MINUTE)
+    return returns
+
+
+def test_what_comes_back_three_times_is_expected() -> None:
+    """Not sooner, and within a quarter."""
+    assert not watched([1_000, 1_000]).expected
+    assert watched([1_000, 1_000, 1_000]).expected
+    assert watched([800, 1_200, 900]).expected
+
+
+@pytest.mark.parametrize("more", [0, -500, 600, 1_400, 5_000])
+def test_what_is_not_what_was_left_unused_is_something_else(more: int) -> None:
+    """Nothing, a tenant's spending, charges below their estimates, requests that have not arrived."""
+    assert not watched([more] * 20).expected
+
+
+def test_nothing_is_learned_where_little_is_left_unused() -> None:
+    """Less than a quarter of the refill could be anything."""
+    assert not watched([100] * 20, unused=100).expected
+    assert not watched([0] * 20, unused=0).expected
+
+
+def test_nothing_is_learned_from_moments_and_pauses() -> None:
+    """Arrival is uneven, and nobody knows what happened meanwhile."""
+    assert not watched([1_000] * 4, span=HALF // 4).expected
+    assert watched([1_000] * 12, span=HALF // 4, unused=1_000).expected
+    assert not watched([30_000] * 4, unused=30_000, span=10 * SECOND).expected
+
+
+def test_nothing_is_learned_across_refusals() -> None:
+    """Their charges stand in the total, and not with the provider."""
+    assert not watched([1_000] * 20, bounced=1).expected
+
+
+def test_nothing_is_learned_of_a_bucket_that_is_nearly_full() -> None:
+    """What comes back is lost there."""
+    returns = Returns()
+    for number in range(20):
+        returns.see(Sight(number * HALF, 58_000, number * 1_500, number * 1_000, LIMIT, 0), MINUTE)
+    assert not returns.expected
+
+
+def test_what_is_expected_and_does_not_come_is_expected_no_more() -> None:
+    """Its corrections are in the total then."""
+    returns = watched([1_000, 1_000, 1_000])
+    base, number = 3 * HALF, 0
+    while returns.expected:
+        assert number < 20
+        number += 1
+        total = number * (1_500 - 1_000)
+        sight = Sight(base + number * HALF, 30_000 - number * 1_000, total, 3_000 + number * 1_000, LIMIT, 0)
+        returns.see(sight, MINUTE)
+    assert number > 3
+
+
+# ---- in an account
+
+
+class Provider:
+    """A provider of one account that gives back what is unused, if it *returns*. An answer takes half a second."""
+
+    def __init__(self, *, returns: bool, quota: Quota | None = None) -> None:
+        quota = quota or Quota(Dimension.TOKENS, LIMIT, MINUTE)
+        self.account = Account(quota, 0)
+        self.account.pace = None
+        self.returns = returns
+        self.level = float(LIMIT)
+        self.now = 0
+        self.took = 0
+
+    def answer(self, charge: int, used: int, *, wait: int = HALF) -> None:
+        """Have a request go when it may, and an answer come that says what it *used*."""
+        ready = self.account.ready_at(charge, self.now)
+        assert ready < NEVER
+        self._pass(ready - self.now)
+        ticket = self.account.charge(charge, self.now)
+        self.level -= charge
+        assert self.level >= 0, "refused"
+        sent, remaining = self.now, int(self.level)
+        self._pass(wait)
+        self.level += charge - used if self.returns else 0
+        self.account.answered(ticket, sent, self.now, LIMIT, remaining)
+        self.account.release(ticket, self.now)
+        self.account.used(ticket, used, self.now)
+        self.took += 1
+
+    def _pass(self, span: int) -> None:
+        self.now += span
+        rate = self.account.bucket.rate / MINUTE
+        self.level = min(float(LIMIT), self.level + span * rate)
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_an_account_learns_whether_what_is_unused_comes_back(*, returns: bool) -> None:
+    """Requests of ten seconds' refill, of which a tenth is used, go one after the other; or every ten seconds."""
+    provider = Provider(returns=returns)
+    while provider.took < 40:
+        provider.answer(10 * RATE, RATE)
+    assert provider.account.returns.expected is returns
+    before = provider.now
+    while provider.took < 60:
+        provider.answer(10 * RATE, RATE)
+    each = (provider.now - before) / 20 / SECOND
+    assert each == pytest.approx(0.5 if returns else 10, abs=0.1)
+
+
+def test_who_uses_all_is_told_nothing() -> None:
+    """Nor who uses more than was charged."""
+    provider = Provider(returns=False)
+    provider.answer(100, 100)
+    provider.answer(100, 150)
+    assert provider.account.returns.unused == 0
+
+
+def test_a_bucket_that_refills_otherwise_learns_nothing() -> None:
+    """In a fixed window a level falls only."""
+    provider = Provider(returns=False, quota=Quota(Dimension.TOKENS, LIMIT, MINUTE, 0, Refill.FIXED))
+    for _ in range(20):
+        provider.answer(1_000, 100)
+    assert not provider.account.returns.expected
+    assert provider.account.returns.unused == 18_000
