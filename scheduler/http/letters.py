@@ -8,6 +8,7 @@ What does not go by aiohttp goes by the transport as a request like any other: l
 transports that are not ours.
 """
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 
 from scheduler.core.quota import SECOND
+from scheduler.http.courier import ERROR_BODY
 from scheduler.http.inner_aiohttp import FastAnswer
 from scheduler.http.inner_parcel import LARGEST, Parcel, parcel
 from scheduler.http.wires import AsyncWire, fields_of
@@ -140,9 +142,10 @@ class LetterWire(AsyncWire):
         return response.fields
 
     async def received(self, response: Any, request: Letter, latency: int) -> Received:
-        """Read an answer to its end, and return it.
+        """Read an answer to its end, or an error as far as errors are read, and return it.
 
         Raises:
+            httpx.TransportError: If its body breaks off.
             httpx.DecodingError: If its body is not compressed as it says.
         """
         stream, fast = response.stream, isinstance(response, FastAnswer)
@@ -154,10 +157,22 @@ class LetterWire(AsyncWire):
         if fast:
             response = response.response(httpx)
         if not at_hand:
-            body = b"".join([piece async for piece in stream])
-            await stream.aclose()
-            response.stream = httpx.ByteStream(body)
+            response.stream = await _gathered(stream, sys.maxsize if response.is_success else ERROR_BODY)
         return Received.of(_read(response, request, latency))
+
+
+async def _gathered(stream: Any, most: int) -> httpx.ByteStream:
+    """Read a body up to about *most* bytes, and close it."""
+    pieces, size = list[bytes](), 0
+    try:
+        async for piece in stream:
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                break
+    finally:
+        await stream.aclose()
+    return httpx.ByteStream(b"".join(pieces))
 
 
 def _read(response: httpx.Response, request: Letter, latency: int) -> httpx.Response:
