@@ -11,7 +11,7 @@ from scheduler.http.bodies import LOOKED_INTO, form_fields, json_object
 from scheduler.http.hints import PREFIX, Hints, current, hints_in
 from scheduler.http.origins import is_loopback
 from scheduler.http.passage import Passage, Seam
-from scheduler.http.wires import with_headers
+from scheduler.http.wires import fields_of, with_headers
 
 _KEYS = frozenset(
     [
@@ -59,27 +59,26 @@ class Desk:
         Raises:
             SchedulerError: If it is turned away: it carries a hint that is none, or its key would go in the clear.
         """
-        seam, headers = self._seam(), request.headers
+        seam, fields = self._seam(), fields_of(request.headers.raw)
         self._check_origin(request)
-        own = [(name, value) for name, value in headers.items() if name.startswith(PREFIX)]
         hints = current().over(self._defaults)
-        if own:
+        if any(name.startswith(PREFIX) for name in fields):
+            own = [(name, value) for name, value in request.headers.items() if name.startswith(PREFIX)]
             hints = hints_in(own, seam.admission.clock.now()).over(hints)
             request = _without(module, request)
-        body, size = _looked_into(module, request)
-        call = seam.provider.recognise(request.method, request.url.path, headers, body, size)
-        again = headers.get(_RETRY_COUNT, "0") != "0"
+        body, size = _looked_into(module, request, fields)
+        call = seam.provider.recognise(request.method, request.url.path, fields, body, size)
+        again = fields.get(_RETRY_COUNT, "0") != "0"
         return Passage(seam, call, hints, resumed=again, once=not _replayable(module, request.stream)), request
 
     def check_redirect(self, module: Any, request: Any, response: Any) -> SchedulerError | None:
         """Return why an answer is not handed over: it would have the client take a key to another origin."""
-        location = response.headers.get("location")
-        if response.status_code not in _REDIRECTS or location is None:
+        if response.status_code not in _REDIRECTS or "location" not in response.headers:
             return None
         if not any(name in request.headers for name in self._keys - _SEEN_BY_HTTP):
             return None
         try:
-            target = request.url.join(location)
+            target = request.url.join(response.headers["location"])
         except module.InvalidURL:
             return InvalidRequest("the provider redirects to what is no url", "base_url", "correct it")
         if (target.scheme, target.host, target.port) == (request.url.scheme, request.url.host, request.url.port):
@@ -103,12 +102,12 @@ def _without(module: Any, request: Any) -> Any:
     return with_headers(module, request, kept)
 
 
-def _looked_into(module: Any, request: Any) -> tuple[Mapping[str, Any] | None, int]:
+def _looked_into(module: Any, request: Any, fields: Mapping[str, str]) -> tuple[Mapping[str, Any] | None, int]:
     """Return what of a request's body is understood, and its size where that is known."""
-    kind = request.headers.get("content-type", "")
-    length = request.headers.get("content-length", "")
+    kind = fields.get("content-type", "")
+    length = fields.get("content-length", "")
     size = int(length) if length.isdecimal() and len(length) < len(str(LOOKED_INTO**2)) else 0
-    if "content-encoding" in request.headers:
+    if "content-encoding" in fields:
         return None, size
     if isinstance(request.stream, module.ByteStream):
         content = b"".join(request.stream)

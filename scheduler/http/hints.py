@@ -42,6 +42,8 @@ class Hints(NamedTuple):
 
     def over(self, outer: "Hints") -> "Hints":
         """Return these hints, with the *outer* ones where these say nothing; of two deadlines, the earlier."""
+        if self is NOTHING:
+            return outer
         deadlines = [deadline for deadline in (self.deadline, outer.deadline) if deadline is not None]
         return Hints(
             outer.priority if self.priority is None else self.priority,

@@ -40,10 +40,11 @@ def parcel(module: ModuleType, request: Any) -> Parcel | None:
         return None
     if request.method not in _METHODS or not _EXTENSIONS.isdisjoint(request.extensions):
         return None
-    names = [name.lower() for name, _ in request.headers.raw]
+    fields = request.headers.raw
+    names = [name.lower() for name, _ in fields]
     timeout = _timeout(request.extensions.get("timeout", {}))
     url = _url(request.url.scheme, request.url.netloc, request.url.raw_path)
-    headers = _headers(request, names, len(content))
+    headers = _headers(request.method, names, fields, len(content))
     if timeout is None or url is None or headers is None:
         return None
     missing = [title for name, title in _AUTOMATIC.items() if name not in names]
@@ -61,12 +62,13 @@ def _content(module: ModuleType, request: Any) -> bytes | None:
     return content
 
 
-def _headers(request: Any, names: list[bytes], size: int) -> list[tuple[str, str]] | None:
+def _headers(
+    method: str, names: list[bytes], fields: list[tuple[bytes, bytes]], size: int
+) -> list[tuple[str, str]] | None:
     """Return the headers as text, or None where aiohttp would change or misunderstand some."""
-    fields = request.headers.raw
     if names[:1] != [b"host"] or names.count(b"host") > 1:  # aiohttp puts it first, and once
         return None
-    if not _FRAMING.isdisjoint(names) or not _framed(request.method, names, fields, size):
+    if not _FRAMING.isdisjoint(names) or not _framed(method, names, fields, size):
         return None
     if len(set(names)) != len({name for name, _ in fields}):  # of two cases of a name, aiohttp loses one
         return None

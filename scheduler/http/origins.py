@@ -1,5 +1,6 @@
 """Origins: where a request may go, and what may be sent there."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 import httpx
@@ -25,6 +26,7 @@ def check_base_url(base_url: str, *, secret: bool, allow_plain_http: bool) -> No
         )
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether *host* is this machine, by address or by the name ``localhost``."""
     try:

@@ -85,4 +85,7 @@ def _told_apart(seen: tuple[Observation, ...], refusal: Refusal) -> tuple[tuple[
 
 
 def _request_id(fields: Mapping[str, str]) -> str:
-    return next((cleaned(fields[name], NAME) for name in _REQUEST_IDS if name in fields), "")
+    for name in _REQUEST_IDS:
+        if name in fields:
+            return cleaned(fields[name], NAME)
+    return ""
