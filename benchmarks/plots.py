@@ -46,7 +46,8 @@ def draw(rows: list[Row], note: Row, place: Path) -> None:
 def _panel(axis: Any, group: list[Row], name: str, *, named: bool) -> None:
     places = range(len(group))
     values = [_value(row, name) for row in group]
-    axis.barh(places, [value or 0 for value in values], color=[COLOURS[row["contender"] in OURS] for row in group])
+    colours = [COLOURS[row["contender"] in OURS] for row in group]
+    axis.barh(places, [value or 0 for value in values], color=colours, clip_on=False)  # clips have names by address
     if name == "refused":
         axis.set_xscale("symlog", linthresh=1)
         axis.set_xlim(0, 10 * max(1, *(value or 0 for value in values)))
