@@ -111,7 +111,7 @@ class Anchored(Ledger):
         raised = self._raised - ticket.raised - since * bucket.scale  # what was corrected later is not in *remaining*
         surplus = self._lacking(least - ticket.expected - raised, ticket, sent)
         self._move((remaining + after + 1) * bucket.scale, min(low - bucket.level, surplus), now)
-        if self.returns.unused and counted:
+        if self.returns.unused and counted and sent >= self.returns.due:
             self._note_returned(ticket, sent, remaining)
 
     def _anchor_past(self, seen: int, remaining: int, now: int) -> None:

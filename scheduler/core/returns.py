@@ -51,7 +51,7 @@ class Sight(NamedTuple):
 class Returns:
     """Units that answers left unused, and whether the provider gives them back."""
 
-    __slots__ = ("_base", "_seen", "_spans", "_wrong", "expected", "unused")
+    __slots__ = ("_base", "_seen", "_spans", "_wrong", "due", "expected", "unused")
 
     def __init__(self) -> None:
         """Begin with nothing expected back."""
@@ -59,6 +59,8 @@ class Returns:
         """Whether what is unused comes back."""
         self.unused = 0
         """Units that have been left unused since the beginning."""
+        self.due = 0
+        """The instant before which an anchor shows nothing new."""
         self._base: Sight | None = None
         self._seen = 0  # units that were left unused of late ...
         self._wrong = 0  # ... and how far what came in was from them
@@ -66,14 +68,14 @@ class Returns:
 
     def see(self, sight: Sight, window: int) -> None:
         """Learn from an anchor; the limit refills evenly in *window* nanoseconds."""
+        if sight.sent < self.due:
+            return
         base = self._base
-        if base is not None and base[4:] == sight[4:]:
-            span = sight.sent - base.sent
-            if span < _SPAN:
-                return
-            if span < _PAUSE and max(base.remaining, sight.remaining) * 1000 < sight.limit * _FULL:
-                self._compare(base, sight, span * sight.limit // window)
-        self._base = sight
+        self._base, self.due = sight, sight.sent + _SPAN
+        if base is None or base[4:] != sight[4:] or sight.sent >= base.sent + _PAUSE:
+            return
+        if max(base.remaining, sight.remaining) * 1000 < sight.limit * _FULL:
+            self._compare(base, sight, (sight.sent - base.sent) * sight.limit // window)
 
     def _compare(self, base: Sight, sight: Sight, refilled: int) -> None:
         unused = sight.unused - base.unused
@@ -85,9 +87,5 @@ class Returns:
         self._wrong += min(unused, abs(more - unused)) - self._wrong // _MEMORY
         self._seen += unused - self._seen // _MEMORY
         self._spans += 1
-        if self._spans < _SPANS:
-            return
-        believed = 4 * self._wrong < (3 if self.expected else 1) * self._seen
-        if believed is not self.expected:
-            self.expected = believed
-            self._base = None
+        if self._spans >= _SPANS:
+            self.expected = 4 * self._wrong < (3 if self.expected else 1) * self._seen
