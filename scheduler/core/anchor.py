@@ -30,7 +30,7 @@ there, which is free, as a bucket loses nothing until it is full.
 from scheduler.core.bucket import NEVER
 from scheduler.core.ledger import Ledger
 from scheduler.core.quota import SECOND
-from scheduler.core.returns import Sight
+from scheduler.core.settlement import Sight
 from scheduler.core.ticket import Ticket
 
 _COVERED = 2  # times the refill: what was charged since the anchor beyond that was doubted
@@ -57,12 +57,12 @@ class Anchored(Ledger):
                 self.lag = max(self.lag, min(self._tuning.lag, sent - self._full_at))
 
     def _note_error(self, ticket: Ticket, sent: int, remaining: int, now: int) -> None:
-        bucket, tuning = self.bucket, self._tuning
+        bucket = self.bucket
         error = ticket.expected - remaining * bucket.scale
         step = bucket.rate * SECOND // 20
         self._usual += min(step, max(-step, (error - self._usual) >> 4))
         if sent >= self._informed_at:
-            sooner = self._total_at(sent + tuning.tolerance, later=True) - ticket.total  # if they overtook it
+            sooner = self._after(ticket, sent)  # if they overtook it
             self._set_error(self._undoubted(error - (1 + sooner) * bucket.scale, ticket), now)
         elif self._informed_at < NEVER:
             return
@@ -75,9 +75,10 @@ class Anchored(Ledger):
         if error <= 0 or not bucket.rate:
             return error
         then = self._history.mark_at(ticket.at)
-        if then is None or then.anchored < 0:
+        before = None if then is None or then.anchored < 0 else self._history.mark_before(then.anchored)
+        if then is None or before is None:
             return error
-        charged = (ticket.total - then.anchored_total) * bucket.scale
+        charged = (ticket.total - then.anchored_total - then.bounced + before.bounced) * bucket.scale
         refilled = bucket.rate * (ticket.at - then.anchored)
         return error * _COVERED * refilled // charged if charged > _COVERED * refilled else error
 
@@ -94,12 +95,16 @@ class Anchored(Ledger):
     def _total_at(self, instant: int, *, later: bool) -> int:
         return self._history.total_at(instant, self.total, later=later)
 
+    def _after(self, ticket: Ticket, sent: int) -> int:
+        """Units charged within the tolerance after a request; none where more than that was corrected meanwhile."""
+        return max(0, self._total_at(sent + self._tuning.tolerance, later=True) - ticket.total)
+
     def _anchor(self, ticket: Ticket, sent: int, remaining: int, now: int, *, counted: bool = True) -> None:
         """Anchor at a request; *counted* says whether it is taken off *remaining*: a refused one is not."""
         if sent < self.anchored:
             return
         bucket, tuning = self.bucket, self._tuning
-        after = self._total_at(sent + tuning.tolerance, later=True) - ticket.total
+        after = self._after(ticket, sent)
         before = ticket.total - ticket.charged - self._total_at(sent - tuning.tolerance, later=False)
         self._note_taken(ticket, sent, remaining, now, alone=counted and not (before or after))
         self.anchored, self.anchored_total = sent, ticket.total
@@ -111,8 +116,8 @@ class Anchored(Ledger):
         raised = self._raised - ticket.raised - since * bucket.scale  # what was corrected later is not in *remaining*
         surplus = self._lacking(least - ticket.expected - raised, ticket, sent)
         self._move((remaining + after + 1) * bucket.scale, min(low - bucket.level, surplus), now)
-        if self.returns.unused and counted and sent >= self.returns.due:
-            self._note_returned(ticket, sent, remaining)
+        if self.settlement.unused and counted and sent >= self.settlement.due:
+            self._note_settlement(ticket, sent, remaining)
 
     def _anchor_past(self, seen: int, remaining: int, now: int) -> None:
         """Anchor at an instant before the request: headers that lag behind."""
@@ -121,7 +126,7 @@ class Anchored(Ledger):
         bucket, tuning = self.bucket, self._tuning
         self._told = -1
         self.anchored, self.anchored_total = seen, self._total_at(seen, later=False)
-        after = self._total_at(seen + tuning.tolerance, later=True) - self.anchored_total
+        after = max(0, self._total_at(seen + tuning.tolerance, later=True) - self.anchored_total)
         before = self.anchored_total - self._total_at(seen - tuning.tolerance, later=False)
         least = (remaining - before) * bucket.scale - bucket.rate * tuning.tolerance
         believed = self._history.believed_at(seen)
@@ -162,20 +167,20 @@ class Anchored(Ledger):
         """Note what a request has used, and take back the rest of its charge if answers show that the provider does."""
         if units >= ticket.charged:
             return
-        self.returns.unused += ticket.charged - units
-        if self.returns.expected:
+        self.settlement.unused += ticket.charged - units
+        if self.settlement.corrected:
             self.correct(ticket, units, now)
 
-    def _note_returned(self, ticket: Ticket, sent: int, remaining: int) -> None:
+    def _note_settlement(self, ticket: Ticket, sent: int, remaining: int) -> None:
         """See whether what was left unused has come back; if that is new, take back what was since the anchor."""
-        bucket, returns, then = self.bucket, self.returns, self._history.mark_at(ticket.at)
+        bucket, watch, then = self.bucket, self.settlement, self._history.mark_at(ticket.at)
         if then is None or not bucket.rate or bucket.quota.floating:
             return
-        quota, before = bucket.quota, returns.expected
-        sight = Sight(sent, remaining, ticket.total, then.unused, quota.amount, self._bounced)
-        returns.see(sight, quota.window)
-        if returns.expected and not before:
-            self._lower(returns.unused - then.unused, sent)
+        quota, before = bucket.quota, watch.corrected
+        total = ticket.total + then.corrected
+        watch.see(Sight(sent, remaining, total, then.unused, quota.amount, then.bounced), quota.window)
+        if watch.corrected and not before:
+            self._lower(max(0, watch.unused - then.unused - self._corrected + then.corrected), sent)
 
     def _note_unseen(self, missing: int) -> None:
         """Note by how much the anchor has lowered the level, unless it was one of the first."""

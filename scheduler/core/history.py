@@ -32,6 +32,7 @@ class Mark(NamedTuple):
         anchored_total: The total at that instant.
         unused: Units that answers had left unused.
         corrected: Units by which charges had been lowered.
+        bounced: Units of requests that had been refused or never sent.
     """
 
     slot: int
@@ -41,6 +42,7 @@ class Mark(NamedTuple):
     anchored_total: int
     unused: int
     corrected: int
+    bounced: int
 
 
 class History:
@@ -65,6 +67,11 @@ class History:
         marks = self._marks
         index = bisect_left(marks, ((instant >> _BITS) + later,))
         return marks[index][1] if index < len(marks) else total
+
+    def mark_before(self, instant: int) -> Mark | None:
+        """Return what was noted last in or before an instant's slot, or None if that is forgotten."""
+        index = bisect_left(self._marks, ((instant >> _BITS) + 1,))
+        return self._marks[index - 1] if index else None
 
     def corrected_at(self, instant: int, corrected: int) -> int:
         """Return by how much charges had been lowered at an instant, or a little later; *corrected* is that of now."""

@@ -14,8 +14,8 @@ refill (2 % of the capacity where that is less). Where that is more than the buc
 bucket has been full for so long. Without it, a quota of one request a minute has no caution at all, and one hop of the
 network that is slower than the last is a refusal. A wait that is named is exact, whatever mixture of these makes it.
 
-**The invariants**: ``total`` never falls, except where the provider itself lowers a charge (``correct``); a charge
-comes back at most once; the level is never above the capacity; a request that fits the limit gets its turn.
+**The invariants**: ``total`` never falls, except where the provider itself lowers charges (``correct``, ``used``); a
+charge comes back at most once; the level is never above the capacity; a request that fits the limit gets its turn.
 """
 
 from typing import TYPE_CHECKING
@@ -26,8 +26,8 @@ from scheduler.core.history import History, Mark, slot_of
 from scheduler.core.limits import LimitWatch
 from scheduler.core.pace import Pace
 from scheduler.core.quota import SECOND, Dimension, Quota, Refill
-from scheduler.core.returns import Returns
 from scheduler.core.schedule import Schedule
+from scheduler.core.settlement import SettlementWatch
 from scheduler.core.share import Share
 from scheduler.core.ticket import Ticket
 from scheduler.core.tuning import WHOLE, Tuning
@@ -85,8 +85,8 @@ class Ledger:
         "limits",
         "pace",
         "refusals",
-        "returns",
         "scope",
+        "settlement",
         "spent",
         "total",
         "unseen",
@@ -114,7 +114,7 @@ class Ledger:
         self.spent = 0  # units of requests that were answered
         self.refusals = 0
         self.explained = 0  # of these, refusals that a hidden window explained
-        self.returns = Returns()
+        self.settlement = SettlementWatch()
         self.unseen = Unseen()
         self._anchor_high = 0  # most that the level can have been just after it, in scaled units
         self._answers = 0
@@ -271,8 +271,8 @@ class Ledger:
         notes += (charged, self.total, bucket.level, self._raised)
 
     def _mark(self, now: int) -> Mark:
-        level, unused = self.bucket.level, self.returns.unused
-        return Mark(slot_of(now), self.total, level, self.anchored, self.anchored_total, unused, self._corrected)
+        level, unused, corrected, bounced = self.bucket.level, self.settlement.unused, self._corrected, self._bounced
+        return Mark(slot_of(now), self.total, level, self.anchored, self.anchored_total, unused, corrected, bounced)
 
     def release(self, ticket: Ticket, now: int) -> None:
         """Note that a request is no longer in flight; concurrency comes back."""

@@ -54,6 +54,7 @@ class BucketStatistics:
             has been full, the refill of a quarter of a second. Nothing is seen where no headers tell.
         unseen_returns: Units that answers raised the level by, ever: reservations that the provider gave back, smaller
             charges, and what had been taken off too much before.
+        corrected: Whether headers have shown that charges are corrected to what was used, where nobody said so.
         lag: Seconds by which headers are older than their requests; 0.0 where they are not.
         share: Measured share of the refill that is used where no header tells; above 1.0 the limit was guessed too low.
         acquitted: Whether refusals without numbers that were blamed on it turned out not to be its own.
@@ -77,6 +78,7 @@ class BucketStatistics:
     forecast_error: int
     unseen_spending: int
     unseen_returns: int
+    corrected: bool
     lag: float
     share: float
     acquitted: bool
@@ -104,6 +106,7 @@ class BucketStatistics:
             forecast_error=account.forecast_error(now) // bucket.scale,
             unseen_spending=account.unseen.spent // bucket.scale,
             unseen_returns=account.unseen.returned // bucket.scale,
+            corrected=account.settlement.corrected,
             lag=account.lag / SECOND,
             share=account.share / WHOLE,
             acquitted=account.acquitted,

@@ -237,7 +237,7 @@ class Learner:
         told = _BILLED if usage.output_tokens or not reservation.charge.output_tokens else {Dimension.INPUT_TOKENS}
         for ticket in reservation.tickets:
             account = ticket.account
-            if account.dimension not in told:
+            if account.dimension not in told or ticket.refunded:
                 continue
             units = counted[account.dimension.position]
             if corrected:

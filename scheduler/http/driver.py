@@ -95,11 +95,13 @@ class Driver:
             return Answer(None, ended.error, sent, ended.usage, ended.latency)
         try:
             received = await self._wire.received(ended.response, letter, ended.latency)
-        except (httpx.DecodingError, httpx.TransportError) as error:
-            return Answer(None, RequestFailed("no answer", sent, None, str(error), unknown=True), sent)
+        except (httpx.DecodingError, httpx.TransportError, httpx.StreamError) as error:
+            failed = ended.error or RequestFailed("no answer", sent, None, str(error), unknown=True)
+            return Answer(None, failed, sent)
         return Answer(received, ended.error, sent, ended.usage, ended.latency)
 
-    def _head(self, *kind: *tuple[str, str, str | None]) -> Head:
+    def _head(self, method: str, url: str, project: str | None) -> Head:
+        kind = method, url, project
         head = self._heads.get(kind)
         if head is None:
             if len(self._heads) == _HEADS:
@@ -111,4 +113,6 @@ class Driver:
         headers = {"Content-Type": "application/json"}
         if project is not None and self._seam.provider.project_header is not None:
             headers[self._seam.provider.project_header] = project
-        return Head(self._client.build_request(method, url, headers=headers))
+        request = self._client.build_request(method, url, headers=headers)
+        request.headers.pop("Content-Length", None)
+        return Head(request)

@@ -12,6 +12,7 @@ replacements for ``httpx.AsyncHTTPTransport`` and ``httpx.HTTPTransport``, and o
 
 import ssl
 import threading
+from collections.abc import Awaitable, Callable
 from functools import cache
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -62,6 +63,14 @@ def async_inner(
     )
     transport: httpx.AsyncBaseTransport = _async_class(module)(terms)
     return transport
+
+
+def sender_of_parcels(transport: Any) -> Callable[[Any, Parcel], Awaitable[FastAnswer | None]] | None:
+    """Return what sends parcels by a transport of ours for httpx; None of another, which means to see requests."""
+    if type(transport) is not _async_class(httpx):
+        return None
+    sender: Callable[[Any, Parcel], Awaitable[FastAnswer | None]] = transport.send_plain
+    return sender
 
 
 def sync_inner(

@@ -70,7 +70,10 @@ class FastWay:
 
     async def send(self, parcel: Parcel) -> Any:
         """Send a request and return the response, its body unread, as *module* has it. Raises as ``ask`` does."""
-        return (await self.ask(parcel)).response(self._module)
+        answer = await self.ask(parcel)
+        response = answer.response(self._module)
+        del answer.stream  # which holds the answer: it is to go with the response, and not with a collection
+        return response
 
     async def ask(self, parcel: Parcel) -> "FastAnswer":
         """Send a request and return the answer, its body unread.

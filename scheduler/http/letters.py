@@ -17,6 +17,7 @@ import httpx
 
 from scheduler.core.quota import SECOND
 from scheduler.http.courier import ERROR_BODY
+from scheduler.http.inner import sender_of_parcels
 from scheduler.http.inner_aiohttp import FastAnswer
 from scheduler.http.inner_parcel import LARGEST, Parcel, parcel
 from scheduler.http.wires import AsyncWire, fields_of
@@ -31,8 +32,7 @@ class Head:
     __slots__ = ("_plain", "request")
 
     def __init__(self, request: httpx.Request) -> None:
-        """Be the head of *request*, which has no body."""
-        request.headers.pop(_LENGTH, None)
+        """Be the head of *request*, which has no body and names no length."""
         self.request = request
         self._plain = parcel(httpx, Letter(self, b"{}").request())
 
@@ -118,7 +118,7 @@ class LetterWire(AsyncWire):
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         """Send by *inner*."""
         super().__init__(httpx, inner)
-        self._send_plain = getattr(inner, "send_plain", None)
+        self._send_plain = sender_of_parcels(inner)
 
     def stamped(self, request: Letter, name: str, value: str) -> Letter:
         """Return a letter with a header, or as it is if it has one of that name."""

@@ -34,6 +34,7 @@ _GAUGES: Facts = (
     ("bucket_pace", "Multiple of the refill at which a bucket may be emptied, while held back.", lambda b: b.pace),
     ("bucket_share", "Measured share of the refill that is used where no header tells.", lambda b: b.share),
     ("bucket_charge_ratio", "Charge over estimate by recent refusals; corrects charges.", lambda b: b.charge_ratio),
+    ("bucket_corrected", "1 where headers have shown that unused charges come back.", lambda b: b.corrected),
     ("bucket_lag_seconds", "Seconds by which headers are older than their requests.", lambda b: b.lag),
     (
         "bucket_acquitted",

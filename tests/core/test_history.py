@@ -8,7 +8,7 @@ DAY = 86_400 * SECOND
 
 
 def _empty(now: int) -> Mark:
-    return Mark(slot_of(now), 0, 0, -1, 0, 0, 0)
+    return Mark(slot_of(now), 0, 0, -1, 0, 0, 0, 0)
 
 
 def charged(history: History, charges: list[tuple[int, int]]) -> int:
@@ -16,7 +16,7 @@ def charged(history: History, charges: list[tuple[int, int]]) -> int:
     total, until = 0, -1
     for now, units in charges:
         if now >= until:
-            until = history.mark(Mark(slot_of(now), total, 1_000 - total, now - 5, total // 2, 7, 2 * total))
+            until = history.mark(Mark(slot_of(now), total, 1_000 - total, now - 5, total // 2, 7, 2 * total, 3))
         total += units
     return total
 
@@ -44,9 +44,13 @@ def test_what_was_so_when_a_request_was_charged_is_remembered() -> None:
     """As it was before the first charge of the request's slot; nothing of what is forgotten."""
     history = History()
     charged(history, [(0, 10), (SLOT + 1, 20), (SLOT + 5, 5)])
-    assert history.mark_at(SLOT + 5) == Mark(1, 10, 990, SLOT - 4, 5, 7, 20)
+    assert history.mark_at(SLOT + 5) == Mark(1, 10, 990, SLOT - 4, 5, 7, 20, 3)
     assert history.mark_at(3 * SLOT) is None
     assert history.mark_at(-SLOT) is None
+    assert history.mark_before(3 * SLOT) == history.mark_at(SLOT)
+    assert history.mark_before(SLOT + 3) == history.mark_at(SLOT)
+    assert history.mark_before(SLOT - 1) == history.mark_at(0)
+    assert history.mark_before(-1) is None
 
 
 def test_corrections_are_known_to_a_slots_accuracy_and_not_too_few() -> None:

@@ -137,6 +137,17 @@ def test_an_error_while_no_more_goes_than_refills_is_remembered_whole() -> None:
     assert ours.forecast_error(2 * SECOND) == 1_000 * MINUTE
 
 
+def test_what_came_back_was_not_doubted() -> None:
+    """An error is no smaller because a hundred requests found no connection before."""
+    ours = unpaced()
+    told(ours, charged(ours, 10), 0, LIMIT - 10)
+    for _ in range(100):
+        ours.refund(charged(ours, 1_000, 10 * SECOND), 10 * SECOND)
+    last = charged(ours, 2_000, 11 * SECOND)
+    told(ours, last, 11 * SECOND, LIMIT - 2_000 - 2_001)
+    assert ours.forecast_error(11 * SECOND) == 2_000 * MINUTE
+
+
 def test_a_new_acquaintance_is_watched_with_a_larger_cushion() -> None:
     """For a quarter of a minute, and where it is there: what holds little is not made to wait for it."""
     full, low = account(), account()

@@ -6,9 +6,10 @@ import anyio
 import pytest
 from engine_support import Run
 
+from scheduler.core.quota import Dimension
 from scheduler.providers.anthropic import MESSAGES, OUTPUT, Anthropic
 from scheduler.providers.base import Call, Usage
-from scheduler.testing import Recorder
+from scheduler.testing import Recorder, run
 
 ANTHROPIC = Anthropic()
 LIMITS = {"rpm": 4_000, "itpm": 400_000, "otpm": 80_000}
@@ -145,3 +146,20 @@ def test_answers_longer_than_was_reserved(on_virtual_time: Run) -> None:
         assert took <= 1.1 * 300 + 40  # 480,000 tokens, of which 80,000 are there
 
     on_virtual_time(main)
+
+
+def test_what_a_refusal_gave_back_is_not_given_back_again() -> None:
+    """Whoever settles a refused request with nothing used gets its charge once."""
+
+    async def main() -> None:
+        scheduler = Recorder(provider="gemini", limits={"m": {"rpm": 100_000, "tpm": 60_000_000}}, seed=1)
+        scheduler.reserve_nowait(model="m", tokens=300_000).mark_sent()
+        await anyio.sleep(0.1)
+        refused = scheduler.reserve_nowait(model="m", tokens=10_000)
+        account = next(each for each, _ in refused.draws if each.dimension is Dimension.TOKENS)
+        refused.observe({}, status=429, body=b"{}")
+        before = account.bucket.whole
+        refused.settle(tokens=0)
+        assert account.bucket.whole == before
+
+    run(main)

@@ -337,6 +337,21 @@ def test_a_body_that_is_packed_wrongly() -> None:
     run(main)
 
 
+def test_an_error_that_is_packed_wrongly_is_that_error() -> None:
+    """What its status says stands."""
+
+    async def main() -> None:
+        def handle(_: httpx.Request) -> httpx.Response:
+            return httpx.Response(400, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
+
+        async with against(handle, limits={"m": {"rpm": 6000}}) as scheduler:
+            with pytest.raises(RequestFailed) as caught:
+                await scheduler.request("POST", CHAT, json=chat())
+            assert (caught.value.status, caught.value.unknown) == (400, False)
+
+    run(main)
+
+
 def test_a_cut_stream_is_failed(backend: str) -> None:
     """A stream that is read whole and lacks its end is handed over, and counted as failed."""
     cut = b'data: {"object": "chat.completion.chunk", "choices": []}\n\n'

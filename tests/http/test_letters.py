@@ -108,6 +108,34 @@ def test_a_compressed_answer_is_handed_over_as_it_was(loopback: Loopback, backen
     assert answer.usage is not None
 
 
+class _Watching:
+    """A transport of somebody's own around ours."""
+
+    def __init__(self) -> None:
+        self.inner = async_inner(verify=CONTEXT)
+        self.seen: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        self.seen.append(request.url.path)
+        return await self.inner.handle_async_request(request)
+
+
+def test_a_transport_around_ours_sees_requests(loopback: Loopback) -> None:
+    """Nothing passes it by."""
+    transport = _Watching()
+
+    async def main() -> None:
+        mine: Any = transport
+        async with Scheduler(base_url=loopback.url, transport=mine) as scheduler:
+            await scheduler.request("POST", CHAT, json={"model": "m", "messages": []})
+
+    anyio.run(main)
+    assert transport.seen == [CHAT]
+
+
 def test_a_large_body_goes_another_way(loopback: Loopback, backend: str) -> None:
     """What no connection takes at once arrives all the same."""
     answer = performed(loopback, backend, {}, "x" * (2 * LARGEST))

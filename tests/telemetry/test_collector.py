@@ -80,6 +80,7 @@ def test_a_scrape_equals_the_statistics() -> None:
                 assert at(samples, "unseen_returns_units_total", **where) == bucket.unseen_returns
                 assert at(samples, "bucket_hidden_refusals_total", **where) == bucket.hidden_refusals
                 assert at(samples, "bucket_share", **where) == bucket.share
+                assert at(samples, "bucket_corrected", **where) == bucket.corrected
                 assert at(samples, "bucket_lag_seconds", **where) == bucket.lag
                 assert at(samples, "bucket_acquitted", **where) == bucket.acquitted
                 assert at(samples, "bucket_charge_ratio", **where) == bucket.charge_ratio

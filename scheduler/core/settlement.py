@@ -7,9 +7,10 @@ possible. **Always expecting it** draws thousands of refusals wherever it is not
 
 **The idea: see what comes in.** Between two anchors half a second apart the level gains what was refilled, and if what
 is unused comes back, as much as the answers of that time left unused. Where that is so within a quarter, over a second
-and a half, it is expected from then on, and the charges are corrected at the end of each answer; where it is wrong by
-three quarters, no more. A tenant's spending, higher charges and requests that are late all come to other sums. It takes
-8 s then, without a refusal; and in no other world of `benchmarks/scenarios.py` is anything expected, or different.
+and a half, it is expected from then on, and the charges are corrected at the end of each answer; where it comes to be
+wrong by three quarters, no more. A tenant's spending, higher charges and requests that are late all come to other sums.
+It takes 8 s then, without a refusal; and in no other world of `benchmarks/scenarios.py` is anything expected, or
+different.
 
 Nothing is learned of a bucket that is nearly full, where what comes back is lost; nor across refusals, changes of the
 limit, pauses, and spans in which little was left unused.
@@ -34,7 +35,7 @@ class Sight(NamedTuple):
     Attributes:
         sent: Its instant.
         remaining: Units that the provider had left.
-        total: Units charged until then.
+        total: Units charged until then, before any corrections.
         unused: Units that had been left unused until then.
         limit: Units of the limit.
         bounced: Units of requests that had been refused until then.
@@ -48,14 +49,14 @@ class Sight(NamedTuple):
     bounced: int
 
 
-class Returns:
+class SettlementWatch:
     """Units that answers left unused, and whether the provider gives them back."""
 
-    __slots__ = ("_base", "_seen", "_spans", "_wrong", "due", "expected", "unused")
+    __slots__ = ("_base", "_seen", "_spans", "_wrong", "corrected", "due", "unused")
 
     def __init__(self) -> None:
-        """Begin with nothing expected back."""
-        self.expected = False
+        """Begin with charges that are kept."""
+        self.corrected = False
         """Whether what is unused comes back."""
         self.unused = 0
         """Units that have been left unused since the beginning."""
@@ -82,10 +83,8 @@ class Returns:
         if _LITTLE * unused < refilled or not unused:
             return
         more = sight.remaining - base.remaining + sight.total - base.total - refilled
-        if self.expected:  # and taken off the total
-            more += unused
         self._wrong += min(unused, abs(more - unused)) - self._wrong // _MEMORY
         self._seen += unused - self._seen // _MEMORY
         self._spans += 1
         if self._spans >= _SPANS:
-            self.expected = 4 * self._wrong < (3 if self.expected else 1) * self._seen
+            self.corrected = 4 * self._wrong < (3 if self.corrected else 1) * self._seen
