@@ -22,6 +22,7 @@ the rounds.
 
 import argparse
 import itertools
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,11 @@ CONTENDERS = [
 ]
 
 
+def named(text: str) -> list[str]:
+    """Return names that are separated by commas; one with a space behind it belongs to a name."""
+    return re.split(r",(?! )", text)
+
+
 Job = tuple[Cell, Contender, int, int]
 
 
@@ -96,10 +102,10 @@ def main() -> int:
     parser.add_argument("--save", metavar="NAME", help="write results/compare-NAME.json, and keep what else is there")
     parser.add_argument("--missing", action="store_true", help="run only what NAME does not have")
     options = parser.parse_args()
-    names = options.cells.split(",") if options.cells else list(CELLS) if options.full else SHORT
+    names = named(options.cells) if options.cells else list(CELLS) if options.full else SHORT
     short = not (options.full or options.cells)
     wanted = [each.name for each in CONTENDERS if not (short and each.variant)]
-    wanted = options.contenders.split(",") if options.contenders else wanted
+    wanted = named(options.contenders) if options.contenders else wanted
     contenders = [each for each in CONTENDERS if each.name in wanted and available(each.name, script_of(each))]
     path = RESULTS / f"compare-{options.save}.json" if options.save else None
     records = Records(path and path.with_suffix(".races.jsonl"))

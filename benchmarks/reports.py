@@ -50,7 +50,7 @@ def save(path: Path, rows: list[Row], provider: str) -> None:
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "scheduler": version("quota-scheduler"),
-        "rounds": max(row["rounds"] for row in rows),
+        "rounds": _span(row["rounds"] for row in rows),
         "provider": provider,
     }
     path.write_text(json.dumps({"note": note, "rows": rows}, indent=1) + "\n", encoding="utf-8")
@@ -64,3 +64,9 @@ def save(path: Path, rows: list[Row], provider: str) -> None:
     )
     script = Path(__file__).parent / "plots.py"
     subprocess.run([interpreter(script), str(script), str(path)], check=True)
+
+
+def _span(numbers: Iterable[int]) -> int | str:
+    """Return a number that is the same in all, or from which to which."""
+    low, *_, high = sorted([*numbers] * 2)
+    return low if low == high else f"{low} to {high}"

@@ -52,7 +52,8 @@ async def around(race: Race) -> None:
                     reservation.observe(error.response.headers, error.status_code, error.response.content)
                     return False
                 reservation.observe(answer.headers, answer.status_code)
-                answer.parse()
+                usage = answer.parse().usage
+                reservation.settle(tokens=usage.total_tokens if usage else None)
                 return True
 
         await race.run(send)
