@@ -112,11 +112,13 @@ class Anchored(Ledger):
         self._highest = max(self._highest, there * bucket.scale)
         least = (remaining - max(0, before)) * bucket.scale - bucket.rate * tuning.tolerance
         low = least + bucket.refill(sent, now) - (self.total - ticket.total) * bucket.scale
-        since = self._corrected - self._history.corrected_at(sent + tuning.tolerance, self._corrected)
-        raised = self._raised - ticket.raised - since * bucket.scale  # what was corrected later is not in *remaining*
+        raised = self._raised - ticket.raised
+        if self._corrected:  # what was corrected later is not in *remaining*
+            since = self._corrected - self._history.corrected_at(sent + tuning.tolerance, self._corrected)
+            raised -= since * bucket.scale
         surplus = self._lacking(least - ticket.expected - raised, ticket, sent)
         self._move((remaining + after + 1) * bucket.scale, min(low - bucket.level, surplus), now)
-        if self.settlement.unused and counted and sent >= self.settlement.due:
+        if counted and self.settlement.is_due(sent):
             self._note_settlement(ticket, sent, remaining)
 
     def _anchor_past(self, seen: int, remaining: int, now: int) -> None:

@@ -52,7 +52,7 @@ class Sight(NamedTuple):
 class SettlementWatch:
     """Units that answers left unused, and whether the provider gives them back."""
 
-    __slots__ = ("_base", "_seen", "_spans", "_wrong", "corrected", "due", "unused")
+    __slots__ = ("_base", "_due", "_seen", "_spans", "_wrong", "corrected", "unused")
 
     def __init__(self) -> None:
         """Begin with charges that are kept."""
@@ -60,19 +60,20 @@ class SettlementWatch:
         """Whether what is unused comes back."""
         self.unused = 0
         """Units that have been left unused since the beginning."""
-        self.due = 0
-        """The instant before which an anchor shows nothing new."""
         self._base: Sight | None = None
+        self._due = 0  # the instant before which an anchor shows nothing new
         self._seen = 0  # units that were left unused of late ...
         self._wrong = 0  # ... and how far what came in was from them
         self._spans = 0
 
+    def is_due(self, sent: int) -> bool:
+        """Whether an anchor of that instant may show something new."""
+        return self.unused > 0 and sent >= self._due
+
     def see(self, sight: Sight, window: int) -> None:
-        """Learn from an anchor; the limit refills evenly in *window* nanoseconds."""
-        if sight.sent < self.due:
-            return
+        """Learn from an anchor that is due; the limit refills evenly in *window* nanoseconds."""
         base = self._base
-        self._base, self.due = sight, sight.sent + _SPAN
+        self._base, self._due = sight, sight.sent + _SPAN
         if base is None or base[4:] != sight[4:] or sight.sent >= base.sent + _PAUSE:
             return
         if max(base.remaining, sight.remaining) * 1000 < sight.limit * _FULL:

@@ -24,7 +24,8 @@ from scheduler.providers.base import Outcome, Reading, Usage
 
 ERROR_BODY = 1 << 20
 """Bytes of an error's body that are looked at."""
-_SUCCESS = range(200, 300)
+SUCCESS = range(200, 300)
+"""Statuses of successes."""
 _UPGRADED = 101  # the connection speaks another protocol from here on, and its stream must stay open
 _OK = 200
 _REFUSING = re.compile(rb'\s*\{\s*"error"\s*:\s*\{')  # a success by its status alone, as OpenRouter has them
@@ -178,7 +179,7 @@ async def _answered(passage: Passage, wire: Wire, reservation: Reservation, resp
         reservation.observe(fields, _OK, at=came)
         wire.hand_over(response, Hearing(reservation, None))
         return Ended(response)
-    if status not in _SUCCESS:
+    if status not in SUCCESS:
         body, _ = await wire.read(response, ERROR_BODY, mend=True)
         step = passage.refused(reservation, status, fields, wire.decoded(body, encoding) or b"", came)
         return step if isinstance(step, Again) else Ended(response, step.error)

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from scheduler.core.quota import SECOND
-from scheduler.http.courier import ERROR_BODY
+from scheduler.http.courier import ERROR_BODY, SUCCESS
 from scheduler.http.inner import sender_of_parcels
 from scheduler.http.inner_aiohttp import FastAnswer
 from scheduler.http.inner_parcel import LARGEST, Parcel, parcel
@@ -29,20 +29,13 @@ _LENGTH = "Content-Length"
 class Head:
     """What requests have in common that differ in their bodies only."""
 
-    __slots__ = ("_plain", "request")
+    __slots__ = ("plain", "request")
 
     def __init__(self, request: httpx.Request) -> None:
         """Be the head of *request*, which has no body and names no length."""
         self.request = request
-        self._plain = parcel(httpx, Letter(self, b"{}").request())
-
-    def parcel(self, content: bytes, more: tuple[tuple[str, str], ...]) -> Parcel | None:
-        """Return a request with a body and *more* headers as aiohttp wants it, or None if it cannot go that way."""
-        plain = self._plain
-        if plain is None or len(content) > LARGEST:
-            return None
-        headers = [*plain.headers[:-1], *more, (_LENGTH, str(len(content)))]
-        return Parcel(plain.method, plain.url, headers, plain.missing, content or None, plain.timeout)
+        self.plain = parcel(httpx, Letter(self, b"{}").request())
+        """One as aiohttp wants it, its length last; or None where none can go that way."""
 
 
 class Letter:
@@ -62,7 +55,11 @@ class Letter:
 
     def parcel(self) -> Parcel | None:
         """Return it as aiohttp wants it, or None if it cannot go that way."""
-        return self.head.parcel(self.content, self.more)
+        plain, content = self.head.plain, self.content
+        if plain is None or len(content) > LARGEST:
+            return None
+        headers = [*plain.headers[:-1], *self.more, (_LENGTH, str(len(content)))]
+        return Parcel(plain.method, plain.url, headers, plain.missing, content or None, plain.timeout)
 
     def request(self) -> httpx.Request:
         """Return it as httpx wants it."""
@@ -148,31 +145,18 @@ class LetterWire(AsyncWire):
             httpx.TransportError: If its body breaks off.
             httpx.DecodingError: If its body is not compressed as it says.
         """
-        stream, fast = response.stream, isinstance(response, FastAnswer)
-        at_hand = self.at_hand(response)  # and reading it awaits nothing
-        if fast and at_hand and "content-encoding" not in response.fields:
-            body = b"".join(stream)
-            name = response.fields.get("x-request-id", "")
-            return Received(response.status, name, body, lambda: _read(response.response(httpx), request, latency))
-        if fast:
-            response = response.response(httpx)
-        if not at_hand:
-            response.stream = await _gathered(stream, sys.maxsize if response.is_success else ERROR_BODY)
-        return Received.of(_read(response, request, latency))
-
-
-async def _gathered(stream: Any, most: int) -> httpx.ByteStream:
-    """Read a body up to about *most* bytes, and close it."""
-    pieces, size = list[bytes](), 0
-    try:
-        async for piece in stream:
-            pieces.append(piece)
-            size += len(piece)
-            if size > most:
-                break
-    finally:
-        await stream.aclose()
-    return httpx.ByteStream(b"".join(pieces))
+        if not self.at_hand(response):
+            broken = response.status_code not in SUCCESS
+            body, whole = await self.read(response, ERROR_BODY if broken else sys.maxsize, mend=broken)
+            if not whole:
+                await self.close(response)
+                response.stream = httpx.ByteStream(body)
+        if not isinstance(response, FastAnswer):
+            return Received.of(_read(response, request, latency))
+        if "content-encoding" in response.fields:
+            return Received.of(_read(response.response(httpx), request, latency))
+        name, body = response.fields.get("x-request-id", ""), b"".join(response.stream)
+        return Received(response.status, name, body, lambda: _read(response.response(httpx), request, latency))
 
 
 def _read(response: httpx.Response, request: Letter, latency: int) -> httpx.Response:

@@ -24,7 +24,9 @@ def watched(
     for number, more in enumerate(came, 1):
         total += 1_500
         remaining += more + span * limit // MINUTE - 1_500
-        watch.see(Sight(number * span, remaining, total, number * unused, limit, number * bounced), MINUTE)
+        watch.unused = number * unused
+        if watch.is_due(number * span):
+            watch.see(Sight(number * span, remaining, total, watch.unused, limit, number * bounced), MINUTE)
     return watch
 
 

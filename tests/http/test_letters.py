@@ -32,9 +32,9 @@ def way(request: pytest.FixtureRequest) -> dict[str, Any]:
     return WAYS[str(request.param)]
 
 
-def said(body: bytes = BODY, *fields: bytes, status: bytes = b"200 OK") -> bytes:
+def said(body: bytes = BODY, *fields: bytes) -> bytes:
     """Return an answer as it goes over the wire."""
-    lines = [b"HTTP/1.1 " + status, b"Content-Length: %d" % len(body), *fields]
+    lines = [b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(body), *fields]
     return b"\r\n".join([*lines, b"", body])
 
 
@@ -44,16 +44,14 @@ def performed(
     way: dict[str, Any],
     text: str = "hello",
     project: str | None = None,
-    **options: Any,
+    stamp: str | None = None,
 ) -> Answer:
     """Return how a chat ended."""
-    stamp = options.pop("stamp", None)
 
     async def main() -> Answer:
         inner = async_inner(verify=CONTEXT, **way)
-        async with Scheduler(base_url=loopback.url, api_key="sk-12345678", transport=inner, **options) as scheduler:
-            if stamp:
-                scheduler.provider.idempotency_header = stamp
+        async with Scheduler(base_url=loopback.url, api_key="sk-12345678", transport=inner) as scheduler:
+            scheduler.provider.idempotency_header = stamp
             body = {"model": "m", "messages": [{"role": "user", "content": text}]}
             return await scheduler.driver.perform(scheduler.job("POST", CHAT, body, project=project))
 
