@@ -93,7 +93,7 @@ def test_threads_and_loops_at_once(module: Any) -> None:
         for each in threads:
             each.join(20)
         anyio.run(loop, 200_000, backend="trio")
-        report = simulator.report()
+    report = simulator.report()  # its thread is done: it may count a moment after its client has read
     assert Counter(statuses) == {200: 300}
     assert (report["refused"], report["completed"], report["completed_twice"]) == (0, 300, 0)
     assert isinstance(report["peak_in_flight"], int)
