@@ -73,7 +73,8 @@ def transport_of(module: ModuleType, way: str, server: Server) -> Any:
 
 def scheduled(module: ModuleType) -> Any:
     """Return the transport of a scheduler whose limits hold nobody back."""
-    scheduler = Scheduler(limits={MODEL: {"rpm": 100_000_000, "tpm": 10_000_000_000}})
+    limits = importlib.import_module("transports_server").PER_MINUTE
+    scheduler = Scheduler(limits={MODEL: {"rpm": limits["requests"], "tpm": limits["tokens"]}})
     return scheduler.transport() if module.__name__ == "httpx" else scheduler.transport2()
 
 

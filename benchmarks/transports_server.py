@@ -1,4 +1,4 @@
-"""The server that `transports.py` measures clients against: canned answers after a while, over HTTP/1.1 and HTTP/2.
+"""The server that `transports.py` measures clients against: an answer after a while, over HTTP/1.1 and HTTP/2.
 
 The first segment of a path is the delay in milliseconds, give or take half of it by chance; a body with `"stream"` gets
 100 events, spread over the delay. Prints its two ports.
@@ -7,14 +7,14 @@ The first segment of a path is the delay in milliseconds, give or take half of i
 import asyncio
 import importlib
 import random
+import time
 from typing import Any
 
+PER_MINUTE = {"requests": 1_000_000, "tokens": 100_000_000}  # which hold nobody back
+CHARGE = {"requests": 1, "tokens": 50}  # what each request asks for at most
 FIELDS = (
-    b"content-type: application/json\r\nx-request-id: req_0123456789abcdef0123456789abcdef\r\n"
-    b"openai-processing-ms: 312\r\nx-ratelimit-limit-requests: 10000\r\nx-ratelimit-limit-tokens: 2000000\r\n"
-    b"x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-remaining-tokens: 1999000\r\n"
-    b"x-ratelimit-reset-requests: 6ms\r\nx-ratelimit-reset-tokens: 30ms\r\n"
-    b"date: Sun, 22 Nov 2026 10:00:00 GMT\r\nserver: cloudflare\r\n"
+    "content-type: application/json\r\nx-request-id: req_0123456789abcdef0123456789abcdef\r\n"
+    "openai-processing-ms: 312\r\n{}date: Sun, 22 Nov 2026 10:00:00 GMT\r\nserver: cloudflare\r\n"
 )
 BODY = (
     b'{"id":"chatcmpl-1","object":"chat.completion","created":1795000000,"model":"gpt-5-mini","choices":[{"index":0,'
@@ -26,14 +26,32 @@ EVENT = (
     b'"choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}]}\n\n'
 )
 EVENTS = 100
-ANSWER = b"HTTP/1.1 200 OK\r\n" + FIELDS + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
-STREAM = (
-    b"HTTP/1.1 200 OK\r\n"
-    + FIELDS.replace(b"application/json", b"text/event-stream")
-    + b"transfer-encoding: chunked\r\n\r\n"
-)
 CHUNK = b"%x\r\n" % len(EVENT) + EVENT + b"\r\n"
 END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+
+
+class Budget:
+    """Token buckets like a provider's: a client that learns from headers is to find in them what it would there."""
+
+    def __init__(self) -> None:
+        """Begin full."""
+        self.levels = {name: float(limit) for name, limit in PER_MINUTE.items()}
+        self.instant = time.monotonic()
+
+    def fields(self) -> bytes:
+        """Charge a request, and return the headers of its answer."""
+        now = time.monotonic()
+        passed, self.instant = now - self.instant, now
+        lines = ""
+        for name, limit in PER_MINUTE.items():
+            level = self.levels[name] = min(self.levels[name] + limit * passed / 60, limit) - CHARGE[name]
+            reset = f"{(limit - level) * 60 / limit:.3f}s"
+            lines += f"x-ratelimit-limit-{name}: {limit}\r\nx-ratelimit-remaining-{name}: {int(level)}\r\n"
+            lines += f"x-ratelimit-reset-{name}: {reset}\r\n"
+        return FIELDS.format(lines).encode()
+
+
+BUDGET = Budget()
 
 
 def after(target: bytes) -> float:
@@ -61,11 +79,14 @@ class Http1(asyncio.Protocol):
         self.words = b""
         loop = asyncio.get_running_loop()
         wait = after(head.split(b" ", 2)[1])
+        begin = b"HTTP/1.1 200 OK\r\n" + BUDGET.fields()
         if b'"stream"' in body:
-            self.transport.write(STREAM)
+            begin = begin.replace(b"application/json", b"text/event-stream")
+            self.transport.write(begin + b"transfer-encoding: chunked\r\n\r\n")
             loop.call_later(wait / EVENTS, self.go_on, EVENTS, wait / EVENTS)
         else:
-            loop.call_later(wait, self.transport.write, ANSWER)
+            answer = begin + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+            loop.call_later(wait, self.transport.write, answer)
 
     def go_on(self, left: int, step: float) -> None:
         """Send the next event."""
@@ -98,12 +119,12 @@ class Http2(asyncio.Protocol):
                 self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, self.events.StreamEnded):
                 wait = after(self.targets.pop(event.stream_id))
-                asyncio.get_running_loop().call_later(wait, self.answer, event.stream_id)
+                asyncio.get_running_loop().call_later(wait, self.answer, event.stream_id, BUDGET.fields())
         self.flush()
 
-    def answer(self, stream: int) -> None:
+    def answer(self, stream: int, lines: bytes) -> None:
         """Answer one request."""
-        fields = [line.split(b": ", 1) for line in FIELDS.strip().split(b"\r\n")]
+        fields = [line.split(b": ", 1) for line in lines.strip().split(b"\r\n")]
         self.connection.send_headers(stream, [(b":status", b"200"), *((name, value) for name, value in fields)])
         self.connection.send_data(stream, BODY, end_stream=True)
         self.flush()
