@@ -15,13 +15,13 @@
     uv run benchmarks/transports.py --save     and write benchmarks/results/transports.json
     uv run benchmarks/transports.py "openai own" "openai scheduler"    only these
 
-Method: a server in a process of its own answers with a small chat completion and the headers of a token bucket that holds
-nobody back, after a delay that keeps as many requests in flight as the column says (0.3 s at 50, 0.6 s at 500, 1 s at
-1,000; give or take half). A client in another process
-keeps exactly so many going, each followed by the next when its answer has been parsed. Two waves open the connections;
-then the CPU of the whole client process (user and system, all threads) is taken over some waves and divided by the
-requests. Every cell has a fresh process, and rounds go through all cells in turn, so that whatever else the machine
-does meets all of them: read the ratios. Plain http over loopback: TLS would add the same to each.
+Method: a server in a process of its own answers with a small chat completion and the headers of a token bucket that
+holds nobody back, after a delay that keeps as many requests in flight as the column says (0.3 s at 50, 0.6 s at 500, 1
+s at 1,000; give or take half). A client in another process keeps exactly so many going, each followed by the next when
+its answer has been parsed. Two waves open the connections; then the CPU of the whole client process (user and system,
+all threads) is taken over some waves and divided by the requests. Every cell has a fresh process, and rounds go
+through all cells in turn, so that whatever else the machine does meets all of them: read the ratios. Plain http over
+loopback: TLS would add the same to each.
 
 `scheduler` is the whole scheduler, which admits each request and learns from its answer; `ours` is what sends for it,
 `scheduler.http.inner`, alone; `shards` is what it uses where aiohttp cannot serve; `nothing` is the client over a
