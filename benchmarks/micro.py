@@ -1,6 +1,6 @@
 """What turns cost, ours beside those of other rate limiters and beside the floor: all in one run.
 
-    python benchmarks/micro.py           about twelve minutes; medians of three rounds, and a million waiters once
+    python benchmarks/micro.py           15 to 35 minutes; medians of three rounds, and a million waiters once
     python benchmarks/micro.py --quick   under two minutes: one round, a shorter backlog, at most 10,000 waiters
     python benchmarks/micro.py --save    and write benchmarks/results/micro.json
 

@@ -43,14 +43,15 @@ def line(row: Row) -> str:
     return " | ".join(map(str, figures))
 
 
-def save(path: Path, rows: list[Row], provider: str) -> None:
-    """Write the rows to *path* as JSON, and beside it as a table and as a picture."""
+def save(path: Path, rows: list[Row], provider: str, at_once: int) -> None:
+    """Write the rows to *path* as JSON, and beside it as a table and as a picture; *at_once* is told of the races."""
     note = {
         "dates": sorted({date for row in rows for date in row["dates"]}),
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "scheduler": version("quota-scheduler"),
         "rounds": _span(row["rounds"] for row in rows),
+        "races at once": at_once,
         "provider": provider,
     }
     path.write_text(json.dumps({"note": note, "rows": rows}, indent=1) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@
 # ///
 """What a request costs the client's process: transports side by side, with many really in flight.
 
-    uv run benchmarks/transports.py            about 25 minutes; medians of rounds
+    uv run benchmarks/transports.py            about 40 minutes; medians of rounds
     uv run benchmarks/transports.py --quick    one round at 50 and 500 in flight, about 4 minutes
     uv run benchmarks/transports.py --save     and write benchmarks/results/transports.json
     uv run benchmarks/transports.py "openai own" "openai scheduler"    only these

@@ -230,9 +230,11 @@ class Learner:
     def _settle(self, reservation: Reservation, usage: Usage, now: int) -> None:
         """Correct what was charged by what was used, where the provider does; elsewhere answers show whether it does.
 
-        Output that is not told, as by a stream left midway, stands.
+        Output that is not told, as by a stream left midway, stands. So does all where nobody tells of answers.
         """
         corrected = self._provider.settlement is Settlement.CORRECTED
+        if not (corrected or reservation.answered):
+            return
         counted = self._provider.counted(usage, reservation.model)
         told = _BILLED if usage.output_tokens or not reservation.charge.output_tokens else {Dimension.INPUT_TOKENS}
         for ticket in reservation.tickets:

@@ -431,6 +431,16 @@ def test_usage_corrects_where_the_provider_does(on_virtual_time: Run) -> None:
     on_virtual_time(main)
 
 
+def test_what_was_left_unused_is_watched_where_answers_are_told() -> None:
+    """Headers show whether what was not used comes back; where nobody tells of them there is nothing to compare."""
+    scheduler = at_once({"rpm": 600, "tpm": 60_000})
+    told, untold = (scheduler.reserve_nowait("m", tokens=1000) for _ in range(2))
+    told.observe(headers("tokens", 60_000, 59_000, "1s"))
+    for each in (told, untold):
+        each.settle(tokens=100)
+    assert [account.settlement.unused for account, _ in told.lane.draws] == [0, 900]
+
+
 def test_a_rule_for_a_pattern_and_a_name() -> None:
     """A name goes before a pattern, a longer pattern before a shorter, and what nothing names is learned."""
     scheduler = Scheduler(limits={"gpt-*": {"rpm": 1}, "gpt-5*": {"rpm": 2}, "gpt-5-mini": {"rpm": 3}})
