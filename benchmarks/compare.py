@@ -10,9 +10,8 @@
 Each contender is a script in `contenders/` with an environment of its own, made from the registry as of one day. It
 gets ready; then the provider, `scheduler.simulator` in another process, begins anew, and so does the race. Six races go
 on at once, which wait more than they work, and begin one after the other: beside each other on two cores, `transport`
-takes the time that it takes alone, to 1 in 1,000. (Not so on cores of half the speed: see that nobody takes longer for
-it.) Rounds go through all cells and contenders in turn. What needs limits to be told and is told nothing is given the
-truth, and marked with *.
+takes the time that it takes alone, to 1 in 1,000. (Not so on slower cores: `--at-once 3`.) Rounds go through all cells
+and contenders in turn. What needs limits to be told and is told nothing is given the truth, and marked with *.
 
 Every race is written down at once in results/compare-NAME.races.jsonl: what was interrupted goes on with --missing.
 
