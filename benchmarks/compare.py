@@ -34,6 +34,7 @@ from races import Contender, race, script_of
 from records import Records, medians
 from reports import line, save, table
 from workloads import CELLS, Cell
+from writing import pinned
 
 RESULTS = Path(__file__).parent / "results"
 SHORT = ("tokens", "tenant")
@@ -119,7 +120,13 @@ def main() -> int:
     rows = medians(records.rows(), list(CELLS), [each.name for each in CONTENDERS])
     print(table(rows))
     if path:
-        save(path, rows, "llmock" if options.llmock else "simulator", options.at_once)
+        raced = {row["contender"] for row in rows}
+        how = {
+            "races at once": options.at_once,
+            "provider": "llmock" if options.llmock else "simulator",
+            "versions": pinned(script_of(each) for each in CONTENDERS if each.name in raced),
+        }
+        save(path, rows, how)
     return 0
 
 

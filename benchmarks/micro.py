@@ -2,7 +2,7 @@
 
     python benchmarks/micro.py           15 to 35 minutes; medians of three rounds, and a million waiters once
     python benchmarks/micro.py --quick   under two minutes: one round, a shorter backlog, at most 10,000 waiters
-    python benchmarks/micro.py --save    and write benchmarks/results/micro.json
+    python benchmarks/micro.py --save    and write benchmarks/results/micro.json and .md
 
 Each figure is of a process of its own, and rounds go through all cases in turn. Each contender is a script in
 `contenders/`; others' have environments of their own, made from the registry as of one day. What each does for a turn,
@@ -11,19 +11,17 @@ and why some figures are absent, those scripts say. Times are of CPU, not of the
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from environments import available, interpreter
 from micro_tables import tables
+from writing import Note, bullets, here, pinned, today
 
 HERE = Path(__file__).parent
 CONTENDERS = HERE / "contenders"
@@ -111,24 +109,27 @@ def rows_of(wanted: list[Case], rounds: int) -> list[dict[str, Any]]:
     ]
 
 
+def save(rows: list[dict[str, Any]], rounds: int) -> None:
+    """Write the figures, and beside them the tables."""
+    note: Note = {"date": today(), **here(), "rounds": rounds}
+    note["versions"] = pinned(CONTENDERS / f"{script}.py" for script in dict.fromkeys(PEERS.values()))
+    path = HERE / "results" / "micro.json"
+    path.write_text(json.dumps({"machine": note, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    words = f"# What turns cost\n\n{bullets(note)}\n{tables(rows)}"
+    path.with_suffix(".md").write_text(words, encoding="utf-8")
+
+
 def main() -> int:
     """Measure everything and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round, a shorter backlog, at most 10,000 waiters")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/micro.json")
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/micro.json and .md")
     options = parser.parse_args()
     rounds = 1 if options.quick else ROUNDS
     rows = rows_of(cases(quick=options.quick), rounds)
     print(tables(rows))
     if options.save:
-        machine = {
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-            "date": datetime.now(UTC).date().isoformat(),
-            "rounds": rounds,
-        }
-        path = HERE / "results" / "micro.json"
-        path.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        save(rows, rounds)
     return 0
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from writing import table
+
 Row = dict[str, Any]
 NONE = "-"
 
@@ -14,9 +16,7 @@ def tables(rows: list[Row]) -> str:
 
 
 def _table(title: str, heads: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
-    heads = list(heads)
-    rule = ["---", *["---:"] * (len(heads) - 1)]
-    return f"### {title}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in (heads, rule, *lines))
+    return f"### {title}\n\n{table(heads, lines)}"
 
 
 def _of(rows: list[Row], what: str) -> list[Row]:

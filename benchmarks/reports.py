@@ -1,14 +1,12 @@
 """What `compare.py` says of its races: a table, and files of figures, words and a picture."""
 
 import json
-import os
-import platform
 import subprocess
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+import writing
 from environments import interpreter
 from records import Row
 from workloads import CELLS
@@ -25,43 +23,41 @@ _FOOT = (
 
 def table(rows: Iterable[Row]) -> str:
     """Return rows as a Markdown table, cell by cell."""
-    head = f"| {' | '.join(HEADS)} |\n|---|---|{'---:|' * (len(HEADS) - 2)}\n"
-    return head + "".join(f"| {line(row)} |\n" for row in rows)
+    return writing.table(HEADS, map(figures, rows), words=2)
 
 
 def line(row: Row) -> str:
     """Return a race, or the median of some, as a line of the table."""
+    return " | ".join(figures(row))
+
+
+def figures(row: Row) -> list[str]:
+    """Return the cells of a line."""
     waits = ", ".join(f"{priority} {each['p50']:.1f} / {each['p99']:.1f}" for priority, each in row["waits"].items())
     low, high = row.get("spread") or (None, None)
     ratio = f"{row['ratio']:.3f}" if row["ratio"] is not None else "unfinished" if row["unfinished"] else "void"
     spread = f"{low:.3f} to {high:.3f}" if row.get("rounds", 1) > 1 and low is not None else ""
-    figures: tuple[Any, ...] = (
+    return [
         *(row["cell"], row["contender"] + "*" * row["given"], ratio, spread, f"{100 * row['used']:.1f}"),
-        *(f"{row['refused']:.1f}", f"{row['late']:.1f}", row["lost"], waits),
-        *(("", "") if row["unfinished"] else (f"{row['cpu_ms']:.2f}", round(row["peak_mib"]))),
-    )
-    return " | ".join(map(str, figures))
+        *(f"{row['refused']:.1f}", f"{row['late']:.1f}", str(row["lost"]), waits),
+        *(("", "") if row["unfinished"] else (f"{row['cpu_ms']:.2f}", str(round(row["peak_mib"])))),
+    ]
 
 
-def save(path: Path, rows: list[Row], provider: str, at_once: int) -> None:
-    """Write the rows to *path* as JSON, and beside it as a table and as a picture; *at_once* is told of the races."""
+def save(path: Path, rows: list[Row], how: writing.Note) -> None:
+    """Write the rows to *path* as JSON, and beside it as a table and as a picture; *how* says how they were raced."""
     note = {
         "dates": sorted({date for row in rows for date in row["dates"]}),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
+        **writing.here(),
         "scheduler": version("quota-scheduler"),
         "rounds": _span(row["rounds"] for row in rows),
-        "races at once": at_once,
-        "provider": provider,
+        **how,
     }
     path.write_text(json.dumps({"note": note, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    words = "\n".join(
-        f"- {key}: {', '.join(value) if isinstance(value, list) else value}" for key, value in note.items()
-    )
     meanings = "\n".join(f"- **{cell}**: {CELLS[cell].meaning}" for cell in dict.fromkeys(row["cell"] for row in rows))
     title = path.stem.removeprefix("compare-")
     path.with_suffix(".md").write_text(
-        f"# Side by side: {title}\n\n{words}\n\n{meanings}\n\n{table(rows)}\n{_FOOT}\n", encoding="utf-8"
+        f"# Side by side: {title}\n\n{writing.bullets(note)}\n{meanings}\n\n{table(rows)}\n{_FOOT}\n", encoding="utf-8"
     )
     script = Path(__file__).parent / "plots.py"
     subprocess.run([interpreter(script), str(script), str(path)], check=True)

@@ -12,7 +12,7 @@
 
     uv run benchmarks/transports.py            about 40 minutes; medians of rounds
     uv run benchmarks/transports.py --quick    one round at 50 and 500 in flight, about 4 minutes
-    uv run benchmarks/transports.py --save     and write benchmarks/results/transports.json
+    uv run benchmarks/transports.py --save     and write benchmarks/results/transports.json and .md
     uv run benchmarks/transports.py "openai own" "openai scheduler"    only these
 
 Method: a server in a process of its own answers with a small chat completion and the headers of a token bucket that
@@ -35,17 +35,17 @@ import gc
 import importlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Collection
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from transports_clients import BODY, Server, contender
+from writing import Note, bullets, here, installed, table, today
 
 from scheduler.http.inner import sync_inner
 
@@ -78,6 +78,7 @@ STREAMS = [
     "openai scheduler",
 ]
 THREADS = [f"{library} {way}" for library in LIBRARIES for way in ("own", "ours")]
+Row = dict[str, Any]
 PACKAGES = ("aiohttp", "h2", "httpx", "httpx-aiohttp", "httpx2", "openai", "pyreqwest")
 
 
@@ -185,28 +186,9 @@ def measure(rounds: int, columns: list[int], named: Collection[str]) -> dict[tup
     return found
 
 
-def table(found: dict[tuple[str, str, int], list[float]], columns: list[int]) -> None:
-    """Print medians, and in brackets the lowest and the highest."""
-    for kind in ("requests", "streams", "threads"):
-        print(f"\n{kind}: microseconds of CPU each")
-        for name in dict.fromkeys(name for which, name, _ in found if which == kind):
-            print(f"{name:16}", end="")
-            for column in columns:
-                if took := found.get((kind, name, column)):
-                    spread = f"({min(took):,.0f}-{max(took):,.0f})"
-                    print(f"{column:>7,}: {statistics.median(took):7,.0f} {spread:15}", end="")
-            print()
-
-
-def save(found: dict[tuple[str, str, int], list[float]], rounds: int) -> None:
-    """Write what was found."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    rows = [
+def rows_of(found: dict[tuple[str, str, int], list[float]]) -> list[Row]:
+    """Return the median, the lowest and the highest of each cell."""
+    return [
         {
             "kind": kind,
             "contender": name,
@@ -217,14 +199,34 @@ def save(found: dict[tuple[str, str, int], list[float]], rounds: int) -> None:
         }
         for (kind, name, in_flight), took in found.items()
     ]
-    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "note": "shared with others: read ratios"}
+
+
+def tables(rows: list[Row]) -> str:
+    """Return medians, and in brackets the lowest and the highest, as tables."""
+    found = {_key(row): f"{row['median_us']:,} ({row['low_us']:,}-{row['high_us']:,})" for row in rows}
+    parts = []
+    for kind in dict.fromkeys(kind for kind, _, _ in found):
+        columns = sorted({column for which, _, column in found if which == kind})
+        names = dict.fromkeys(name for which, name, _ in found if which == kind)
+        lines = ((name, *(found.get((kind, name, column), "-") for column in columns)) for name in names)
+        heads = ("client and transport", *(f"{column:,} in flight" for column in columns))
+        parts.append(f"### {kind.capitalize()}: microseconds of CPU each\n\n{table(heads, lines)}")
+    return "\n".join(parts)
+
+
+def _key(row: Row) -> tuple[str, str, int]:
+    return row["kind"], row["contender"], row["in_flight"]
+
+
+def save(rows: list[Row], rounds: int) -> None:
+    """Write what was found; rows of others stay as they were measured."""
     path = Path(__file__).with_name("results") / "transports.json"
-    if path.exists():  # others' rows stay as they were measured
-        here = {(row["kind"], row["contender"], row["in_flight"]) for row in rows}
-        before = json.loads(path.read_text())["rows"]
-        rows = [row for row in before if (row["kind"], row["contender"], row["in_flight"]) not in here] + rows
-    content = {"machine": machine, "versions": versions, "rounds": rounds, "rows": rows}
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    if path.exists():
+        fresh = {_key(row) for row in rows}
+        rows = [row for row in json.loads(path.read_text())["rows"] if _key(row) not in fresh] + rows
+    note: Note = {"date": today(), **here(), "rounds": rounds, "versions": installed(PACKAGES)}
+    path.write_text(json.dumps({"machine": note, "rows": rows}, indent=1) + "\n")
+    path.with_suffix(".md").write_text(f"# What a request costs\n\n{bullets(note)}\n{tables(rows)}")
 
 
 def main() -> None:
@@ -244,9 +246,10 @@ def main() -> None:
     rounds = 1 if options.quick else options.rounds
     columns = [50, 500] if options.quick else [50, 500, 1000]
     found = measure(rounds, columns, named)
-    table(found, columns)
+    rows = rows_of(found)
+    print(tables(rows))
     if options.save:
-        save(found, rounds)
+        save(rows, rounds)
 
 
 if __name__ == "__main__":
