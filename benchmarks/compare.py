@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from environments import available
+from providers import LLMOCK
 from races import Contender, race, script_of
 from records import Records, medians
 from reports import line, save, table
@@ -121,10 +122,11 @@ def main() -> int:
     print(table(rows))
     if path:
         raced = {row["contender"] for row in rows}
+        scripts = [script_of(each) for each in CONTENDERS if each.name in raced]
         how = {
             "races at once": options.at_once,
             "provider": "llmock" if options.llmock else "simulator",
-            "versions": pinned(script_of(each) for each in CONTENDERS if each.name in raced),
+            "versions": pinned([*scripts, LLMOCK] if options.llmock else scripts),
         }
         save(path, rows, how)
     return 0

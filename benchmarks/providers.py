@@ -20,6 +20,7 @@ from workloads import CELLS, LATENCY, Cell
 from scheduler.simulator import Simulator, World, run as serve
 
 MINUTE = 60.0
+LLMOCK = Path(__file__).parent / "contenders" / "independent.py"
 
 
 class Provider(Protocol):
@@ -127,8 +128,7 @@ def llmock(cell: Cell, seed: int) -> Iterator[Provider]:  # noqa: ARG001 -- it k
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    script = Path(__file__).parent / "contenders" / "independent.py"
-    words = [interpreter(script), str(script), "serve", "--port", str(port), "--latency-ms", str(int(1000 * LATENCY))]
+    words = [interpreter(LLMOCK), str(LLMOCK), "serve", "--port", str(port), "--latency-ms", str(int(1000 * LATENCY))]
     words += ["--log-level", "critical", *(word for name in limits for word in (f"--{name}", str(limits[name])))]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
