@@ -35,7 +35,7 @@ OUTCOMES = {
 KINDS = tuple(OUTCOMES)
 CHUNKS = 10
 PAUSE = 0.02
-TIMEOUT = {True: httpx.Timeout(60, read=8), False: httpx.Timeout(60)}
+TIMEOUT = {True: httpx.Timeout(60, read=16), False: httpx.Timeout(60)}  # longer than a slow machine takes to begin all
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 DELTA = b'data: {"object":"chat.completion.chunk","choices":[{"delta":{"content":"hello"},"finish_reason":null}]}\n\n'
 USAGE = b'data: {"object":"chat.completion.chunk","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":7}}\n\n'
@@ -154,7 +154,7 @@ def _left_over() -> Counter[str]:
 
 @pytest.mark.network
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 # Generators of httpx and httpcore, which do not close them when a reader leaves a stream midway; trio complains.
 @pytest.mark.filterwarnings("ignore:Async generator 'http(x|core)[.]:ResourceWarning")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
