@@ -25,7 +25,7 @@ sdks: $(VENV)/ready  ## real SDKs, each in an environment that it can live in, m
 	$(VENV)/bin/python tests/sdks/matrix.py $(SDKS)
 
 # Tests of whole processes are left out: what they run cannot be seen from here.
-coverage: $(VENV)/ready  ## all branches of core/, engine/ and stores/
+coverage: $(VENV)/ready  ## all branches of core/ and engine/
 	$(VENV)/bin/coverage run -m pytest -q -m "not slow" --ignore tests/end_to_end --ignore tests/cli --ignore tests/simulator --ignore tests/sdks
 	$(VENV)/bin/coverage report --include 'scheduler/core/*,scheduler/engine/*' --fail-under 100
 	$(VENV)/bin/coverage report --format total
@@ -35,7 +35,7 @@ bench: $(VENV)/ready  ## side by side with what others use, in about four minute
 
 bench-full: $(VENV)/ready  ## every workload and world, and the micro-costs, in hours
 	$(VENV)/bin/python benchmarks/compare.py --full --save full
-	$(VENV)/bin/python benchmarks/compare.py --llmock --cells tokens,requests --rounds 3 --save llmock
+	$(VENV)/bin/python benchmarks/compare.py --llmock --cells tokens,requests --rounds 3 --at-once 3 --save llmock
 	$(VENV)/bin/python benchmarks/micro.py --save
 	$(VENV)/bin/uv run benchmarks/transports.py --save
 

@@ -20,13 +20,14 @@ import argparse
 import json
 import math
 import os
-import platform
 import statistics
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from writing import here, today
 
 from scheduler.core.estimate import Estimator
 from scheduler.providers.openai import OpenAI
@@ -162,8 +163,7 @@ def main() -> int:
         print(f"| {name} | {group['calls']} | {' | '.join(cells)} |")
     print(f"{left_out} calls left out, whose size is not recorded")
     if options.save:
-        machine = {"python": platform.python_version()}
-        text = json.dumps({"machine": machine, "left_out": left_out, "groups": found}, indent=1)
+        text = json.dumps({"machine": {"date": today(), **here()}, "left_out": left_out, "groups": found}, indent=1)
         (RESULTS / "charges.json").write_text(text + "\n")
     return 0
 

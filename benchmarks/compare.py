@@ -42,18 +42,21 @@ SHORT = ("tokens", "tenant")
 AT_ONCE = 6
 FILES = ("people", "trace", "streams")
 """Cells that nobody can do who is given a file, and takes its lines in any order."""
-OTHERS = ("images", "projects")
+SEVERAL = ("projects",)
+"""Cells that nobody can do who has one set of limits for a model."""
+OTHERS = ("images", *SEVERAL)
 """Cells that nobody can do who limits the chats of one key."""
 CONTENDERS = [
     Contender("openai 50", "openai_sdk", "50"),
     Contender("openai 500", "openai_sdk", "500", variant=True),
     Contender("httpx cookbook", "httpx_tenacity", "cookbook", variant=True),
     Contender("httpx retry-after", "httpx_tenacity", "retry-after"),
-    Contender("aiolimiter", "aiolimiter_tenacity", needs_limits=True, unable=OTHERS),
-    Contender("token-throttle", "token_throttle_openai", needs_limits=True, unable=OTHERS),
+    Contender("aiolimiter", "aiolimiter_tenacity", needs_limits=True),
+    Contender("token-throttle", "token_throttle_openai", "returned", needs_limits=True),
+    Contender("token-throttle kept", "token_throttle_openai", "kept", needs_limits=True, variant=True),
     Contender("langchain", "langchain_limiter", needs_limits=True, unable=("embeddings", *OTHERS)),
-    Contender("litellm usage", "litellm_router", "usage", unable=OTHERS, variant=True),
-    Contender("litellm enforce", "litellm_router", "enforce", unable=OTHERS),
+    Contender("litellm usage", "litellm_router", "usage", unable=SEVERAL, variant=True),
+    Contender("litellm enforce", "litellm_router", "enforce", unable=SEVERAL),
     Contender(
         "parallel script 75 %", "parallel_script", "0.75", needs_limits=True, unable=(*FILES, *OTHERS), variant=True
     ),
@@ -85,7 +88,7 @@ def compare(races: Iterable[Job], records: Records, *, llmock: bool = False, at_
     """Have all races run, *at_once* beside each other, and recorded."""
 
     def run(cell: Cell, contender: Contender, seed: int, size: int) -> None:
-        row = race(cell, contender, size, seed, independent=llmock)
+        row = {**race(cell, contender, size, seed, independent=llmock), "at_once": at_once}
         records.keep(row)
         print(line(row), file=sys.stderr, flush=True)
 
@@ -124,7 +127,6 @@ def main() -> int:
         raced = {row["contender"] for row in rows}
         scripts = [script_of(each) for each in CONTENDERS if each.name in raced]
         how = {
-            "races at once": options.at_once,
             "provider": "llmock" if options.llmock else "simulator",
             "versions": pinned([*scripts, LLMOCK] if options.llmock else scripts),
         }

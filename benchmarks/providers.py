@@ -110,7 +110,7 @@ class Independent:
             "ideal": max(0.0, needed * MINUTE) + LATENCY,
             "used": max(work[name] / (amount * (1 + seconds / MINUTE)) for name, amount in self._limits.items()),
             "refused": sum(record["status"] == 429 for record in records),
-            "late": 0,
+            "late": None,  # it keeps no times
             "twice": sum(count > 1 for count in served.values()),
         }
 

@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from environments import interpreter
 from providers import Provider, llmock, simulator
 from records import Row
 from workloads import DATA, LATENCY, Cell
+from writing import machine, today
 
 CONTENDERS = Path(__file__).parent / "contenders"
 RUSH = 2.0  # seconds in which most of a race's work is done
@@ -78,7 +78,8 @@ def race(cell: Cell, contender: Contender, size: int, seed: int, *, independent:
         "contender": contender.name,
         "seed": seed,
         "size": size,
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today(),
+        "machine": machine(),
         "given": not cell.believed and contender.needs_limits,
         **row,
     }
@@ -99,10 +100,10 @@ def _judged(provider: Provider, outcome: Row, requests: list[Row]) -> Row:
         "ratio": None if missing else round(outcome["seconds"] / account["ideal"], 4),
         "used": round(account["used"], 4),
         "refused": round(1000 * account["refused"] / number, 2),
-        "late": round(1000 * account["late"] / number, 2),
+        "late": None if account["late"] is None else round(1000 * account["late"] / number, 2),
         "waits": outcome["waits"],
         "cpu_ms": round(1000 * outcome["cpu"] / number, 3),
-        "peak_mib": round(outcome["peak_mib"]),
+        "peak_mib": None if unfinished else round(outcome["peak_mib"]),
     }
 
 

@@ -54,8 +54,8 @@ def _key(row: Row) -> tuple[Any, ...]:
 def medians(rows: Iterable[Row], cells: Sequence[str], contenders: Sequence[str]) -> list[Row]:
     """Return a row for each of the *cells* and *contenders* that has raced, in their order, and for each size.
 
-    Figures are medians of its races; what is lost or done twice is the most; a ratio is None if any race is void, or
-    was not at its end when it was ended.
+    Figures are medians of those races that measured them; what is lost or done twice is the most; a ratio is None if
+    any race is void, or was not at its end when it was ended.
     """
     groups: dict[tuple[str, str], dict[int, list[Row]]] = {}
     for row in rows:
@@ -66,11 +66,13 @@ def medians(rows: Iterable[Row], cells: Sequence[str], contenders: Sequence[str]
 
 def _median(group: list[Row]) -> Row:
     merged = {name: group[0][name] for name in ("cell", "contender", "given", "size", "requests")}
-    merged |= {"rounds": len(group), "dates": sorted({row["date"] for row in group})}
+    merged["rounds"] = len(group)
+    merged |= {f"{name}s": sorted({row[name] for row in group}) for name in ("date", "machine")}
+    merged["at_once"] = sorted({row["at_once"] for row in group})
     ratios = [row["ratio"] for row in group if row["ratio"] is not None]
     merged["ratio"] = statistics.median(ratios) if len(ratios) == len(group) else None
     merged["spread"] = [min(ratios), max(ratios)] if ratios else None
-    merged |= {name: statistics.median(row[name] for row in group) for name in _MIDDLE}
+    merged |= {name: _middle(row[name] for row in group) for name in _MIDDLE}
     merged |= {name: max(row[name] for row in group) for name in _MOST}
     merged["unfinished"] = any(row["unfinished"] for row in group)
     merged["waits"] = {
@@ -79,3 +81,9 @@ def _median(group: list[Row]) -> Row:
         if all(priority in row["waits"] for row in group)
     }
     return merged
+
+
+def _middle(values: Iterable[float | None]) -> float | None:
+    """Return the median of what has been measured; None where nothing was."""
+    measured = [value for value in values if value is not None]
+    return statistics.median(measured) if measured else None

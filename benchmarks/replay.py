@@ -20,7 +20,6 @@ import itertools
 import json
 import logging
 import os
-import platform
 import random
 import statistics
 import sys
@@ -32,6 +31,7 @@ from typing import Any
 
 import anyio
 import httpx
+from writing import here, today
 
 from scheduler.clock import LoopClock
 from scheduler.facade import Scheduler
@@ -210,7 +210,7 @@ def main() -> int:
     for row in rows:
         print("| " + " | ".join("" if value is None else str(value) for value in row.values()) + " |")
     if options.save:
-        machine = {"python": platform.python_version(), "cores": os.cpu_count(), "seeds": options.seeds}
+        machine = {"date": today(), **here(), "seeds": options.seeds}
         (RESULTS / "replay.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     return 0 if not any(row["lost"] for row in rows) else 1
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 
 import writing
@@ -39,9 +38,13 @@ def figures(row: Row) -> list[str]:
     spread = f"{low:.3f} to {high:.3f}" if row.get("rounds", 1) > 1 and low is not None else ""
     return [
         *(row["cell"], row["contender"] + "*" * row["given"], ratio, spread, f"{100 * row['used']:.1f}"),
-        *(f"{row['refused']:.1f}", f"{row['late']:.1f}", str(row["lost"]), waits),
-        *(("", "") if row["unfinished"] else (f"{row['cpu_ms']:.2f}", str(round(row["peak_mib"])))),
+        *(f"{row['refused']:.1f}", _shown(row["late"], ".1f"), "" if row["unfinished"] else str(row["lost"]), waits),
+        *(("", "") if row["unfinished"] else (f"{row['cpu_ms']:.2f}", _shown(row["peak_mib"], ".0f"))),
     ]
+
+
+def _shown(value: float | None, how: str) -> str:
+    return "" if value is None else format(value, how)
 
 
 def save(path: Path, rows: list[Row], how: writing.Note) -> None:
@@ -49,7 +52,8 @@ def save(path: Path, rows: list[Row], how: writing.Note) -> None:
     note = {
         "dates": sorted({date for row in rows for date in row["dates"]}),
         **writing.here(),
-        "scheduler": version("quota-scheduler"),
+        "machine": sorted({machine for row in rows for machine in row["machines"]}),
+        "races at once": _span(number for row in rows for number in row["at_once"]),
         "rounds": _span(row["rounds"] for row in rows),
         **how,
     }

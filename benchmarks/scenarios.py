@@ -32,7 +32,6 @@ import json
 import logging
 import math
 import os
-import platform
 import random
 import statistics
 import sys
@@ -47,6 +46,7 @@ import anyio
 import httpx
 from ideals import reached
 from worlds import OTHERS, STUDY, Case, drawn, slow
+from writing import here, today
 
 from scheduler.clock import LoopClock
 from scheduler.core.growth import Growth
@@ -337,7 +337,7 @@ def main() -> int:
         print(f"median refused per 1,000: {statistics.median(row['refused'] for row in rows):.2f}")
     print(f"{time.perf_counter() - began:.0f} s")
     if options.save:
-        machine = {"python": platform.python_version(), "cores": os.cpu_count(), "seeds": [*seeds]}
+        machine = {"date": today(), **here(), "seeds": [*seeds]}
         name = "scenarios-drawn.json" if options.drawn else "scenarios.json"
         (RESULTS / name).write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     return 0 if not any(row["lost"] or row["twice"] for row in rows) else 1

@@ -13,8 +13,20 @@ Note = dict[str, Any]
 
 
 def here() -> Note:
-    """Return what is to be said of this machine."""
-    return {"python": platform.python_version(), "cores": os.cpu_count()}
+    """Return what is to be said of this machine, and of what runs on it."""
+    return {
+        "machine": machine(),
+        "python": platform.python_version(),
+        "scheduler": version("quota-scheduler"),
+    }
+
+
+def machine() -> str:
+    """Return the processor's name, its kind where Linux knows no name, and the number of cores."""
+    path = Path("/proc/cpuinfo")
+    told = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
+    return f"{found[1] if found else platform.machine()}, {os.cpu_count()} cores"
 
 
 def today() -> str:

@@ -23,6 +23,8 @@ def tokens_of(request: Request) -> int:
     if request.endpoint == "embeddings":
         given = body["input"]
         return sum(len(_encoding().encode(text)) for text in ([given] if isinstance(given, str) else given))
+    if request.endpoint == "images/generations":
+        return len(_encoding().encode(body["prompt"]))
     tokens = 3
     for message in body["messages"]:
         tokens += 3 + len(_encoding().encode(message["role"])) + len(_encoding().encode(message["content"]))

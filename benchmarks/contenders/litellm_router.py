@@ -20,6 +20,7 @@ What is set beyond that:
   them. With but one there is nowhere to go.
 - Its pool has 500 connections to a host; more, that the pool be no limit.
 - One call before the race, past the Router and its counters: litellm imports at its first call what takes 2 s.
+- Of pictures, one to a request, the limit is told as one of requests: it knows none of pictures.
 - `priority` (beta) where requests differ in it. The docs say that who is at the head of the queue or finds a healthy
   deployment may go, and there is always one.
 """
@@ -61,6 +62,9 @@ async def main(race: Race) -> None:
         if request.endpoint == "embeddings":
             await router.aembedding(**request.body, num_retries=TRIES)
             return
+        if request.endpoint == "images/generations":
+            await router.aimage_generation(**request.body, num_retries=TRIES)
+            return
         answer = await router.acompletion(**request.body, num_retries=TRIES, **more)
         if request.body.get("stream"):
             async for _ in answer:
@@ -74,12 +78,17 @@ async def _warm(race: Race) -> None:
     where = {"model": f"openai/{request.model}", "api_base": race.url, "api_key": "none"}
     if request.endpoint == "embeddings":
         await litellm.aembedding(**where, input="warm")
+    elif request.endpoint == "images/generations":
+        await litellm.aimage_generation(**where, prompt="warm")
     else:
         await litellm.acompletion(**where, messages=[{"role": "user", "content": "warm"}], max_completion_tokens=16)
 
 
 def _deployment(race: Race, model: str) -> dict[str, Any]:
-    limits = race.limits.get(model, {})
+    limits = dict(race.limits.get(model, {}))
+    images = limits.pop("ipm", None)
+    if images is not None:
+        limits["rpm"] = min(limits["rpm"], images)
     return {
         "model_name": model,
         "litellm_params": {"model": f"openai/{model}", "api_base": race.url, "api_key": "none", **limits},

@@ -2,14 +2,14 @@
 
 Most charge an estimate when a request comes and keep it. Some give the unused part back at the end of the answer, and
 gateways before them do so without saying. **Never expecting it** is safe, as anchors show what is there, but slow:
-where caps are 30 times the output, what is in flight counts thirtyfold, and 990 requests take 17 s where 4 are
+where caps are 30 times the output, what is in flight counts thirtyfold, and 990 requests take 18 s where 4 are
 possible. **Always expecting it** draws thousands of refusals wherever it is not so.
 
 **The idea: see what comes in.** Between two anchors half a second apart the level gains what was refilled, and if what
 is unused comes back, as much as the answers of that time left unused. Where that is so within a quarter, over a second
 and a half, it is expected from then on, and the charges are corrected at the end of each answer; where it comes to be
 wrong by three quarters, no more. A tenant's spending, higher charges and requests that are late all come to other sums.
-It takes 8 s then, without a refusal; and in no other world of `benchmarks/scenarios.py` is anything expected, or
+It takes 9 s then, without a refusal; and in no other world of `benchmarks/scenarios.py` is anything expected, or
 different.
 
 Nothing is learned of a bucket that is nearly full, where what comes back is lost; nor across refusals, changes of the

@@ -38,7 +38,7 @@ class Transports(Configured):
         """Return a transport for ``httpx.AsyncClient``.
 
         Args:
-            inner: What sends; by default one that costs little with thousands of requests in flight, and follows the
+            inner: What sends; by default one that costs little with a thousand requests in flight, and follows the
                 proxies of the environment.
             priority: Priority of requests that say nothing else.
             tenant: Tenant of requests that say nothing else.
