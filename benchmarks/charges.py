@@ -163,7 +163,7 @@ def main() -> int:
         print(f"| {name} | {group['calls']} | {' | '.join(cells)} |")
     print(f"{left_out} calls left out, whose size is not recorded")
     if options.save:
-        text = json.dumps({"machine": {"date": today(), **here()}, "left_out": left_out, "groups": found}, indent=1)
+        text = json.dumps({"note": {"date": today(), **here()}, "left_out": left_out, "groups": found}, indent=1)
         (RESULTS / "charges.json").write_text(text + "\n")
     return 0
 

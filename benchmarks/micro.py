@@ -114,7 +114,7 @@ def save(rows: list[dict[str, Any]], rounds: int) -> None:
     note: Note = {"date": today(), **here(), "rounds": rounds}
     note["versions"] = pinned(CONTENDERS / f"{script}.py" for script in dict.fromkeys(PEERS.values()))
     path = HERE / "results" / "micro.json"
-    path.write_text(json.dumps({"machine": note, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({"note": note, "rows": rows}, indent=1) + "\n", encoding="utf-8")
     words = f"# What turns cost\n\n{bullets(note)}\n{tables(rows)}"
     path.with_suffix(".md").write_text(words, encoding="utf-8")
 

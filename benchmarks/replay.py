@@ -210,8 +210,8 @@ def main() -> int:
     for row in rows:
         print("| " + " | ".join("" if value is None else str(value) for value in row.values()) + " |")
     if options.save:
-        machine = {"date": today(), **here(), "seeds": options.seeds}
-        (RESULTS / "replay.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+        note = {"date": today(), **here(), "seeds": options.seeds}
+        (RESULTS / "replay.json").write_text(json.dumps({"note": note, "rows": rows}, indent=1) + "\n")
     return 0 if not any(row["lost"] for row in rows) else 1
 
 

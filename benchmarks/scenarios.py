@@ -337,9 +337,9 @@ def main() -> int:
         print(f"median refused per 1,000: {statistics.median(row['refused'] for row in rows):.2f}")
     print(f"{time.perf_counter() - began:.0f} s")
     if options.save:
-        machine = {"date": today(), **here(), "seeds": [*seeds]}
+        note = {"date": today(), **here(), "seeds": [*seeds]}
         name = "scenarios-drawn.json" if options.drawn else "scenarios.json"
-        (RESULTS / name).write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+        (RESULTS / name).write_text(json.dumps({"note": note, "rows": rows}, indent=1) + "\n")
     return 0 if not any(row["lost"] or row["twice"] for row in rows) else 1
 
 

@@ -225,7 +225,7 @@ def save(rows: list[Row], rounds: int) -> None:
         fresh = {_key(row) for row in rows}
         rows = [row for row in json.loads(path.read_text())["rows"] if _key(row) not in fresh] + rows
     note: Note = {"date": today(), **here(), "rounds": rounds, "versions": installed(PACKAGES)}
-    path.write_text(json.dumps({"machine": note, "rows": rows}, indent=1) + "\n")
+    path.write_text(json.dumps({"note": note, "rows": rows}, indent=1) + "\n")
     path.with_suffix(".md").write_text(f"# What a request costs\n\n{bullets(note)}\n{tables(rows)}")
 
 
