@@ -26,7 +26,7 @@ def machine() -> str:
     path = Path("/proc/cpuinfo")
     told = path.read_text(encoding="utf-8") if path.exists() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
-    return f"{found[1] if found else platform.machine()}, {os.cpu_count()} cores"
+    return f"{found[1] if found else platform.machine()} ({os.cpu_count()} cores)"
 
 
 def today() -> str:
