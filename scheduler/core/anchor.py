@@ -127,6 +127,7 @@ class Anchored(Ledger):
             return
         bucket, tuning = self.bucket, self._tuning
         self._told = -1
+        self._highest = max(self._highest, remaining * bucket.scale)
         self.anchored, self.anchored_total = seen, self._total_at(seen, later=False)
         after = max(0, self._total_at(seen + tuning.tolerance, later=True) - self.anchored_total)
         before = self.anchored_total - self._total_at(seen - tuning.tolerance, later=False)

@@ -54,10 +54,10 @@ class Limited(Anchored):
 
     def _retune(self, quota: Quota, now: int) -> None:
         self.bucket.advance(now)
-        before = self.bucket.level
+        before, whole = self.bucket.level, self.bucket.capacity
         self.bucket.retune(quota, now)
         self._raised += max(0, self.bucket.level - before)
-        self._highest = 0
+        self._highest = self._highest * self.bucket.capacity // whole
         self._scale_rate()
 
     def _restart(self, permille: int, now: int) -> None:

@@ -230,6 +230,29 @@ def test_the_lag_is_forgotten_when_an_answer_knows_of_its_own_request() -> None:
     assert ours.lag == 0
 
 
+def test_what_an_old_answer_tells_has_been_there() -> None:
+    """The cushion is no larger than what can lie there, of which answers tell whose headers lag, too."""
+    ours = unpaced()
+    ours.bucket.put(600 * MINUTE)
+    told(ours, charged(ours, 100), 0, 500)
+    charged(ours, 1_000, 2 * MINUTE)
+    later = 2 * MINUTE + SECOND // 10
+    told(ours, charged(ours, 1_000, later), later, LIMIT)
+    later += SECOND // 10
+    told(ours, charged(ours, 1_000, later), later, 30_000)
+    assert ours.lag > 0
+    assert ours.cushion == ours.bucket.capacity * 15 // 100
+
+
+def test_what_has_been_there_changes_with_the_limit() -> None:
+    """A limit that is halved does not make the bucket one that has never held more than little."""
+    ours = unpaced()
+    told(ours, charged(ours, 100), 0, LIMIT - 100)
+    ours.retune(Quota(Dimension.TOKENS, LIMIT // 2, MINUTE), SECOND)
+    told(ours, charged(ours, 100, MINUTE), MINUTE, 500, LIMIT // 2)
+    assert ours.cushion == ours.bucket.capacity * 15 // 100
+
+
 def test_a_short_window_keeps_no_more_than_two_percent() -> None:
     """A second of refill would be all of a second's bucket."""
     assert account(Quota(Dimension.TOKENS, 1_000, SECOND)).cushion == 20 * SECOND
