@@ -31,11 +31,9 @@ coverage: $(VENV)/ready  ## all branches of core/ and engine/
 	$(VENV)/bin/coverage report --format total
 
 bench: $(VENV)/ready  ## side by side with what others use, in about four minutes
-	rm -f benchmarks/results/compare-short.races.jsonl  # or races of other machines would count too
 	$(VENV)/bin/python benchmarks/compare.py --save short
 
 bench-full: $(VENV)/ready  ## every workload and world, and the micro-costs, in hours
-	rm -f benchmarks/results/compare-full.races.jsonl benchmarks/results/compare-llmock.races.jsonl
 	$(VENV)/bin/python benchmarks/compare.py --full --save full
 	$(VENV)/bin/python benchmarks/compare.py --llmock --cells tokens,requests --rounds 3 --at-once 3 --save llmock
 	$(VENV)/bin/python benchmarks/micro.py --save

@@ -26,12 +26,12 @@ ROUNDS = 2
 
 def worse(row: Row, saved: Row, peer: Row, saved_peer: Row) -> list[str]:
     """Return what has become worse."""
+    if row["unfinished"]:
+        return ["does not come to an end"]
     found = []
     if row["lost"] or row["twice"]:
         found.append(f"{row['lost']} lost, {row['twice']} done twice")
-    if row["unfinished"]:
-        found.append("does not come to an end")
-    elif row["ratio"] is not None and row["ratio"] > saved["ratio"] + SLOWER:
+    if row["ratio"] is not None and row["ratio"] > saved["ratio"] + SLOWER:
         found.append(f"takes {row['ratio']:.3f} of the ideal, and took {saved['ratio']:.3f}")
     if row["refused"] > saved["refused"] + REFUSED:
         found.append(f"{row['refused']} of 1,000 are refused, and {saved['refused']} were")

@@ -105,7 +105,7 @@ def main() -> int:
     parser.add_argument("--contenders", help="names, separated by commas")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--llmock", action="store_true", help="on an independent limiter")
-    parser.add_argument("--save", metavar="NAME", help="write results/compare-NAME.json, and keep what else is there")
+    parser.add_argument("--save", metavar="NAME", help="write results/compare-NAME.json; other races there stay")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="races beside each other")
     parser.add_argument("--missing", action="store_true", help="run only what NAME does not have")
     options = parser.parse_args()
@@ -120,6 +120,8 @@ def main() -> int:
     races = [*jobs([CELLS[name] for name in names], contenders, rounds, full=options.full)]
     if options.missing:
         races = [each for each in races if (each[0].name, each[1].name, *each[2:]) not in records]
+    else:
+        records.forget(names, wanted)
     compare(races, records, llmock=options.llmock, at_once=options.at_once)
     rows = medians(records.rows(), list(CELLS), [each.name for each in CONTENDERS])
     print(table(rows))

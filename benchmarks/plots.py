@@ -62,9 +62,10 @@ def _panel(axis: Any, group: list[Row], name: str, *, named: bool) -> None:
 
 
 def _value(row: Row, name: str) -> float | None:
-    if name != "over":
-        return float(row[name])
-    return None if row["ratio"] is None else 100 * (row["ratio"] - 1)
+    if name == "over":
+        return None if row["ratio"] is None else 100 * (row["ratio"] - 1)
+    measured: float | None = row[name]
+    return measured
 
 
 def main() -> None:

@@ -92,19 +92,24 @@ def _judged(provider: Provider, outcome: Row, requests: list[Row]) -> Row:
     return {
         "requests": number,
         "unfinished": unfinished,
-        "lost": 0 if unfinished else missing,
+        "lost": None if unfinished else missing,
         "errors": outcome["errors"],
         "twice": account["twice"],
         "seconds": round(outcome["seconds"], 2),
         "ideal": round(account["ideal"], 2),
         "ratio": None if missing else round(outcome["seconds"] / account["ideal"], 4),
         "used": round(account["used"], 4),
-        "refused": round(1000 * account["refused"] / number, 2),
-        "late": None if account["late"] is None else round(1000 * account["late"] / number, 2),
+        "refused": _thousandth(account["refused"], number, 2),
+        "late": _thousandth(account["late"], number, 2),
         "waits": outcome["waits"],
-        "cpu_ms": round(1000 * outcome["cpu"] / number, 3),
-        "peak_mib": None if unfinished else round(outcome["peak_mib"]),
+        "cpu_ms": _thousandth(outcome["cpu"], number, 3),
+        "peak_mib": outcome["peak_mib"],
     }
+
+
+def _thousandth(value: float | None, number: int, digits: int) -> float | None:
+    """Return 1,000 times a value for each of a number of requests; None where nobody has measured it."""
+    return None if value is None else round(1000 * value / number, digits)
 
 
 class _Running:
@@ -139,8 +144,8 @@ class _Running:
             "errors": {} if self._unfinished else {"broke down": 1},
             "seconds": time.monotonic() - self._began,
             "waits": {},
-            "cpu": 0.0,
-            "peak_mib": 0.0,
+            "cpu": None,
+            "peak_mib": None,
         }
 
 

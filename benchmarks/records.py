@@ -1,9 +1,10 @@
 """Every race that has been run, one JSON object a line, so that hours of races survive an interruption.
 
-A race is known by its cell, contender, seed and size. One that is run again replaces what was there; all others stay,
-and `medians` are over all that there are.
+A race is known by its cell, contender, seed and size, and `medians` are over all that there are. Who is to race again
+in a cell is forgotten there first: medians are not of two machines.
 """
 
+import itertools
 import json
 import statistics
 import threading
@@ -33,6 +34,11 @@ class Records:
     def __contains__(self, key: tuple[str, str, int, int]) -> bool:
         """Whether a race of that cell, contender, seed and size has been run."""
         return key in self._rows
+
+    def forget(self, cells: Iterable[str], contenders: Iterable[str]) -> None:
+        """Forget all races of the *contenders* in the *cells*; the file does when the next one is kept."""
+        gone = {*itertools.product(cells, contenders)}
+        self._rows = {key: row for key, row in self._rows.items() if key[:2] not in gone}
 
     def keep(self, row: Row) -> None:
         """Take a race up, and write it down at once."""
@@ -72,8 +78,8 @@ def _median(group: list[Row]) -> Row:
     ratios = [row["ratio"] for row in group if row["ratio"] is not None]
     merged["ratio"] = statistics.median(ratios) if len(ratios) == len(group) else None
     merged["spread"] = [min(ratios), max(ratios)] if ratios else None
-    merged |= {name: _middle(row[name] for row in group) for name in _MIDDLE}
-    merged |= {name: max(row[name] for row in group) for name in _MOST}
+    merged |= {name: _middle(_measured(group, name)) for name in _MIDDLE}
+    merged |= {name: max(_measured(group, name), default=None) for name in _MOST}
     merged["unfinished"] = any(row["unfinished"] for row in group)
     merged["waits"] = {
         priority: {name: statistics.median(row["waits"][priority][name] for row in group) for name in ("p50", "p99")}
@@ -83,7 +89,9 @@ def _median(group: list[Row]) -> Row:
     return merged
 
 
-def _middle(values: Iterable[float | None]) -> float | None:
-    """Return the median of what has been measured; None where nothing was."""
-    measured = [value for value in values if value is not None]
-    return statistics.median(measured) if measured else None
+def _measured(group: Iterable[Row], name: str) -> list[float]:
+    return [row[name] for row in group if row[name] is not None]
+
+
+def _middle(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None

@@ -38,8 +38,8 @@ def figures(row: Row) -> list[str]:
     spread = f"{low:.3f} to {high:.3f}" if row.get("rounds", 1) > 1 and low is not None else ""
     return [
         *(row["cell"], row["contender"] + "*" * row["given"], ratio, spread, f"{100 * row['used']:.1f}"),
-        *(f"{row['refused']:.1f}", _shown(row["late"], ".1f"), "" if row["unfinished"] else str(row["lost"]), waits),
-        *(("", "") if row["unfinished"] else (f"{row['cpu_ms']:.2f}", _shown(row["peak_mib"], ".0f"))),
+        *(f"{row['refused']:.1f}", _shown(row["late"], ".1f"), _shown(row["lost"], "d"), waits),
+        *(_shown(row["cpu_ms"], ".2f"), _shown(row["peak_mib"], ".0f")),
     ]
 
 

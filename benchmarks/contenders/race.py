@@ -135,7 +135,7 @@ class Race:
             "seconds": self.last - self.began,
             "waits": waits,
             "cpu": _cpu() - self._cpu,
-            "peak_mib": _peak() / 1024,
+            "peak_mib": round(_peak() / 1024),
         }
         print(json.dumps(result), flush=True)
 

@@ -127,7 +127,7 @@ class Ledger:
         self._flying = 0
         self._forecast = Forecast(tuning, now)
         self._full_at = now  # when a charge was last taken from a full bucket
-        self._highest = 0  # scaled units: the most that an answer has ever told to be there, under this limit
+        self._highest = 0  # scaled units: the most that answers have told to be there, as a part of this limit
         self._history = History()
         self._hold = tuning.hold
         self._hold_until = -NEVER
